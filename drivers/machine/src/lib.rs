@@ -7,6 +7,7 @@
 //! they share, [`Volumes`] the disks they write to, [`probe`] tells what the host can do.
 
 mod error;
+mod images;
 mod sim;
 mod spec;
 mod wire;
@@ -18,6 +19,7 @@ use base::Zone;
 use tokio::sync::broadcast;
 
 pub use error::{Error, Result};
+pub use images::mmdebstrap_extract;
 pub use sim::{Answer, SimMachine};
 pub use spec::{
     Access, Bind, Event, EventKind, Exec, Exit, Kind, Limits, Output, Process, Program, Root,
