@@ -1,1 +1,3 @@
-//! To come.
+//! AWS CloudFormation, after the AWS CloudFormation API Reference (2010-05-15).
+
+pub mod template;
