@@ -1,0 +1,168 @@
+//! A service as a table of plain functions.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use protocol::{OperationInput, ServiceError, Shape, Value};
+
+use crate::access::{Access, PolicyHook, TagHook};
+use crate::ctx::{Call, Ctx};
+use crate::resource::ResourceType;
+use crate::task::{Task, TaskDef};
+use crate::throttle::Limit;
+
+/// A boxed future that may move between threads.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+pub(crate) type Handler =
+    Arc<dyn Fn(Call, Value) -> BoxFuture<'static, Result<Value, ServiceError>> + Send + Sync>;
+
+/// Builds a service around its drivers `S`.
+pub struct Service<S = ()> {
+    drivers: Arc<S>,
+    def: ServiceDef,
+}
+
+/// A service ready to be served.
+pub struct ServiceDef {
+    /// The name of its client in boto3 and of its model.
+    pub name: &'static str,
+    pub(crate) operations: BTreeMap<&'static str, Handler>,
+    pub(crate) access: &'static [Access],
+    pub(crate) tasks: Vec<TaskDef>,
+    pub(crate) resource_types: Vec<ResourceType>,
+    pub(crate) policy_hook: Option<PolicyHook>,
+    pub(crate) tag_hook: Option<TagHook>,
+    pub(crate) limits: BTreeMap<&'static str, Limit>,
+}
+
+impl Service<()> {
+    /// A service that needs no driver. `name` is the generated crate's `SERVICE`.
+    pub fn new(name: &'static str) -> Self {
+        Self::with(name, Arc::new(()))
+    }
+}
+
+impl<S: Send + Sync + 'static> Service<S> {
+    /// A service whose handlers and tasks reach `drivers` through their context.
+    pub fn with(name: &'static str, drivers: Arc<S>) -> Self {
+        let def = ServiceDef {
+            name,
+            operations: BTreeMap::new(),
+            access: &[],
+            tasks: Vec::new(),
+            resource_types: Vec::new(),
+            policy_hook: None,
+            tag_hook: None,
+            limits: BTreeMap::new(),
+        };
+        Self { drivers, def }
+    }
+
+    /// Adds an operation. Its name and shapes follow from the handler's input type.
+    #[must_use]
+    pub fn operation<I, E, F, R>(mut self, handler: F) -> Self
+    where
+        I: OperationInput,
+        E: Into<ServiceError> + 'static,
+        F: Fn(Ctx<S>, I) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = Result<I::Output, E>> + Send + 'static,
+    {
+        debug_assert_eq!(I::SERVICE, self.def.name);
+        let drivers = self.drivers.clone();
+        let erased: Handler = Arc::new(move |call, input| {
+            let ctx = Ctx::new(call, drivers.clone());
+            Box::pin(async move {
+                let input = I::from_value(input).map_err(ServiceError::internal)?;
+                let output = handler(ctx, input).await.map_err(Into::into)?;
+                Ok(output.into_value())
+            })
+        });
+        self.def.operations.insert(I::OPERATION, erased);
+        self
+    }
+
+    /// What each operation is authorized on. An operation without a rule is authorized on `*`.
+    #[must_use]
+    pub fn access(mut self, rules: &'static [Access]) -> Self {
+        self.def.access = rules;
+        self
+    }
+
+    /// Adds a reconciler.
+    #[must_use]
+    pub fn task(mut self, task: Task<S>) -> Self {
+        self.def.tasks.push(task.erase(self.drivers.clone()));
+        self
+    }
+
+    /// Adds a CloudFormation resource type.
+    #[must_use]
+    pub fn resource_type(mut self, resource_type: ResourceType) -> Self {
+        self.def.resource_types.push(resource_type);
+        self
+    }
+
+    /// Tells the policy that is attached to a resource (a bucket policy), by its ARN.
+    #[must_use]
+    pub fn resource_policy<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx<S>, String) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = Result<Option<String>, ServiceError>> + Send + 'static,
+    {
+        let drivers = self.drivers.clone();
+        self.def.policy_hook =
+            Some(Arc::new(move |call, arn| Box::pin(hook(Ctx::new(call, drivers.clone()), arn))));
+        self
+    }
+
+    /// Tells the tags of a resource by its ARN, for `aws:ResourceTag` conditions.
+    #[must_use]
+    pub fn resource_tags<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx<S>, String) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = Result<base::Tags, ServiceError>> + Send + 'static,
+    {
+        let drivers = self.drivers.clone();
+        self.def.tag_hook =
+            Some(Arc::new(move |call, arn| Box::pin(hook(Ctx::new(call, drivers.clone()), arn))));
+        self
+    }
+
+    /// Limits how often one account may call `operation`.
+    #[must_use]
+    pub fn throttle(mut self, operation: &'static str, limit: Limit) -> Self {
+        self.def.limits.insert(operation, limit);
+        self
+    }
+
+    /// The finished table.
+    pub fn build(self) -> ServiceDef {
+        self.def
+    }
+}
+
+impl<S: Send + Sync + 'static> From<Service<S>> for ServiceDef {
+    fn from(service: Service<S>) -> Self {
+        service.build()
+    }
+}
+
+impl ServiceDef {
+    /// The names of the operations that are implemented, sorted.
+    pub fn operations(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.operations.keys().copied()
+    }
+
+    /// The access rules.
+    pub fn access_rules(&self) -> &'static [Access] {
+        self.access
+    }
+
+    /// The CloudFormation types that the service owns.
+    pub fn resource_types(&self) -> &[ResourceType] {
+        &self.resource_types
+    }
+}

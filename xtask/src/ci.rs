@@ -1,0 +1,64 @@
+//! What continuous integration runs, and the tests and benches on their own.
+
+use anyhow::Result;
+
+use crate::{codegen, coverage, setup, shell, tidy};
+
+/// Everything that must hold before a change lands.
+///
+/// # Errors
+///
+/// The first step that fails.
+pub(crate) fn run() -> Result<()> {
+    shell::run("cargo", &["fmt", "--all", "--check"])?;
+    tidy::run()?;
+    codegen::run(true)?;
+    shell::run(
+        "cargo",
+        &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+    )?;
+    coverage::run(true)?;
+    test()
+}
+
+/// Every test: the crates', then the clients'.
+///
+/// # Errors
+///
+/// When one fails.
+pub(crate) fn test() -> Result<()> {
+    setup::run()?;
+    shell::run("cargo", &["build", "--quiet", "--package", "server"])?;
+    match shell::output("cargo", &["nextest", "--version"]) {
+        Ok(_) => shell::run("cargo", &["nextest", "run", "--workspace"])?,
+        Err(_) => shell::run("cargo", &["test", "--workspace", "--quiet"])?,
+    }
+    let mut pytest = shell::command(setup::python_bin().join("pytest"));
+    pytest.args(["-q", "--no-header", "-p", "no:cacheprovider", "tests"]);
+    pytest.env("SKYHOLD_BIN", shell::target_dir().join("debug").join("skyhold"));
+    pytest.env("PATH", path_with_python());
+    shell::check(&mut pytest)
+}
+
+/// The load benches.
+///
+/// # Errors
+///
+/// When the build or a bench fails.
+pub(crate) fn bench(name: Option<&str>) -> Result<()> {
+    setup::run()?;
+    shell::run("cargo", &["build", "--quiet", "--release", "--package", "server"])?;
+    let mut bench = shell::command(setup::python_bin().join("python"));
+    bench.arg("benches/run.py").args(name);
+    bench.env("SKYHOLD_BIN", shell::target_dir().join("release").join("skyhold"));
+    bench.env("PATH", path_with_python());
+    shell::check(&mut bench)
+}
+
+/// The search path with Skyhold's own Python environment in front.
+pub(crate) fn path_with_python() -> std::ffi::OsString {
+    #[expect(clippy::disallowed_methods, reason = "xtask hands the search path on")]
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(setup::python_bin()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).unwrap_or(path.clone())
+}

@@ -1,0 +1,193 @@
+//! The layout rules that a machine can check.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde_json::Value as Json;
+
+use crate::shell;
+
+/// Files to this many lines, not counting their tests.
+const FILE_LINES_MAX: usize = 600;
+
+/// Checks every rule and prints each breach.
+///
+/// # Errors
+///
+/// When a rule is broken.
+pub(crate) fn run() -> Result<()> {
+    let mut breaches = Vec::new();
+    let sources = rust_sources(&shell::root())?;
+    for path in &sources {
+        check_source(path, &mut breaches)?;
+    }
+    check_layers(&mut breaches)?;
+    check_services(&mut breaches)?;
+    for breach in &breaches {
+        eprintln!("tidy: {breach}");
+    }
+    if !breaches.is_empty() {
+        bail!("{} breaches of the layout rules", breaches.len());
+    }
+    println!("tidy: {} source files, no breach", sources.len());
+    Ok(())
+}
+
+fn rust_sources(root: &Path) -> Result<Vec<PathBuf>> {
+    let list = shell::output("git", &["ls-files", "-co", "--exclude-standard", "*.rs"])?;
+    let generated = |path: &str| path.starts_with("services/") && path.contains("/api/");
+    Ok(list.lines().filter(|path| !generated(path)).map(|path| root.join(path)).collect())
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(shell::root()).unwrap_or(path).display().to_string()
+}
+
+fn check_source(path: &Path, breaches: &mut Vec<String>) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = fs::read_to_string(path)?;
+    let name = shown(path);
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().count();
+    let is_test = name.contains("/tests/");
+    if lines > FILE_LINES_MAX && !is_test {
+        breaches.push(format!("{name}: {lines} lines, the most is {FILE_LINES_MAX}"));
+    }
+    if !text.trim_start().starts_with("//!") && !text.trim_start().starts_with("#![") {
+        breaches.push(format!("{name}: a module opens with `//!`, what it holds"));
+    }
+    for (number, line) in text.lines().enumerate() {
+        if line.chars().count() > 100 && !line.contains("http") && !line.contains('"') {
+            breaches.push(format!("{name}:{}: a line to 100 columns", number + 1));
+        }
+    }
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let vague = ["utils", "util", "helpers", "helper", "common", "misc", "manager", "provider"];
+    if vague.contains(&stem) {
+        breaches.push(format!("{name}: name what the file holds"));
+    }
+    Ok(())
+}
+
+/// Which layers a crate of each layer may depend on.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("base", &[]),
+    ("policy", &["base"]),
+    ("protocol", &["base"]),
+    ("store", &["base"]),
+    ("driver", &["base", "driver"]),
+    ("kernel", &["base", "policy", "protocol", "store"]),
+    ("api", &["base", "protocol"]),
+    ("service", &["base", "policy", "protocol", "store", "kernel", "driver", "api"]),
+    ("gateway", &["base", "policy", "protocol", "store", "kernel"]),
+    (
+        "testkit",
+        &["base", "policy", "protocol", "store", "kernel", "gateway", "driver", "api", "service"],
+    ),
+];
+
+fn layer_of(manifest_path: &str, name: &str) -> String {
+    if manifest_path.contains("/drivers/") {
+        return "driver".to_owned();
+    }
+    if manifest_path.contains("/services/") {
+        return if manifest_path.contains("/api/") { "api" } else { "service" }.to_owned();
+    }
+    name.to_owned()
+}
+
+fn check_layers(breaches: &mut Vec<String>) -> Result<()> {
+    let text = shell::output("cargo", &["metadata", "--format-version", "1", "--no-deps"])?;
+    let metadata: Json = serde_json::from_str(&text)?;
+    let empty = Vec::new();
+    let packages = metadata["packages"].as_array().unwrap_or(&empty);
+    let text_of = |json: &Json, key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    let layers: BTreeMap<String, String> = packages
+        .iter()
+        .map(|p| {
+            let name = text_of(p, "name");
+            let layer = layer_of(&text_of(p, "manifest_path"), &name);
+            (name, layer)
+        })
+        .collect();
+    for package in packages {
+        let name = text_of(package, "name");
+        let Some(layer) = layers.get(&name) else { continue };
+        let Some((_, allowed)) = LAYERS.iter().find(|(l, _)| l == layer) else { continue };
+        for dependency in package["dependencies"].as_array().unwrap_or(&empty) {
+            let wanted = text_of(dependency, "name");
+            if !dependency["kind"].is_null() {
+                continue;
+            }
+            let Some(target) = layers.get(&wanted) else { continue };
+            if !allowed.contains(&target.as_str()) {
+                breaches.push(format!("{name} ({layer}) may not depend on {wanted} ({target})"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_services(breaches: &mut Vec<String>) -> Result<()> {
+    let root = shell::root();
+    let mut folders = BTreeSet::new();
+    for entry in fs::read_dir(root.join("services"))? {
+        folders.insert(entry?.path());
+    }
+    let registry = fs::read_to_string(root.join("crates/server/src/registry.rs"))?;
+    for folder in folders {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let readme = fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+        for section in ["## Follows", "## Real", "## Missing", "## Differs", "## Limits"] {
+            if !readme.contains(section) {
+                breaches.push(format!("services/{name}/README.md lacks the section {section}"));
+            }
+        }
+        for file in ["src/access.rs", "src/error.rs", "src/lib.rs", "src/store.rs"] {
+            if !folder.join(file).exists() {
+                breaches.push(format!("services/{name} lacks {file}"));
+            }
+        }
+        if !registry.contains(&format!("{name}::service")) {
+            breaches.push(format!("services/{name} is not in the registry"));
+        }
+        check_operations(&folder, &name, breaches)?;
+    }
+    Ok(())
+}
+
+/// Every operation has an `AWS:` line.
+fn check_operations(folder: &Path, name: &str, breaches: &mut Vec<String>) -> Result<()> {
+    let lib = fs::read_to_string(folder.join("src/lib.rs"))?;
+    let table = regex::Regex::new(r"\.operation\(\s*(?:[a-z_0-9]+::)*([a-z_0-9]+)\s*\)")?;
+    let mut code = String::new();
+    let list = shell::output(
+        "git",
+        &["ls-files", "-co", "--exclude-standard", &format!("services/{name}/src")],
+    )?;
+    for path in list.lines() {
+        code.push_str(&fs::read_to_string(shell::root().join(path)).unwrap_or_default());
+    }
+    for found in table.captures_iter(&lib) {
+        let operation = &found[1];
+        let aws = format!("AWS: {}", upper_camel(operation)).to_lowercase();
+        if !code.to_lowercase().contains(&aws) {
+            breaches.push(format!("services/{name}: {operation} lacks its `AWS:` line"));
+        }
+    }
+    Ok(())
+}
+
+fn upper_camel(snake: &str) -> String {
+    snake
+        .split('_')
+        .flat_map(|word| {
+            let mut chars = word.chars();
+            chars.next().map(|c| c.to_uppercase().chain(chars).collect::<String>())
+        })
+        .collect()
+}
