@@ -1,0 +1,255 @@
+//! Listeners: a socket, the plan that its requests follow, the connections that came through it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Attributes;
+use crate::edge::{ClientWire, Edge};
+use crate::h2::Spawner;
+use crate::node::Shared;
+use crate::rule::Rules;
+use crate::serve;
+use crate::status::ListenerStatus;
+use crate::target::lock;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+/// Connections of one node; more are closed at once and counted as rejected.
+const CONNECTIONS_MAX: u64 = 60_000;
+/// AWS: "Listeners for your Application Load Balancers" (128 streams a connection).
+const STREAMS_MAX: u32 = 128;
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// AWS: "Quotas for your Application Load Balancers" (64 K of headers a request), and room to see
+/// that there are too many.
+const HEADERS_MAX_BYTES: u32 = 80 << 10;
+/// How long a busy connection may stand still beyond the idle timeout. The request's own timeout
+/// comes first and can still give an answer.
+const BUSY_GRACE: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What requests of a listener follow. It is replaced as a whole.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) rules: Rules,
+    pub(crate) attributes: Arc<Attributes>,
+    pub(crate) scheme: &'static str,
+}
+
+/// A listener while it runs.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) id: String,
+    pub(crate) wanted: SocketAddr,
+    plan: RwLock<Arc<Plan>>,
+    closing: CancellationToken,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    address: Option<SocketAddr>,
+    error: Option<String>,
+}
+
+impl Door {
+    pub(crate) fn new(id: &str, address: IpAddr, port: u16, plan: Arc<Plan>) -> Self {
+        Self {
+            id: id.to_owned(),
+            wanted: SocketAddr::new(address, port),
+            plan: RwLock::new(plan),
+            closing: CancellationToken::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.plan.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn follow(&self, plan: Arc<Plan>) {
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    /// Stops listening and lets connections finish what they have.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    pub(crate) fn status(&self) -> ListenerStatus {
+        let state = lock(&self.state);
+        ListenerStatus {
+            id: self.id.clone(),
+            address: state.address,
+            error: state.error.clone(),
+        }
+    }
+
+    /// Opens the socket, and has connections accepted from it, now or as soon as it can be opened.
+    pub(crate) fn open(self: &Arc<Self>, node: &Arc<Shared>) {
+        let first = self.bind();
+        let (door, shared) = (self.clone(), node.clone());
+        node.tasks.spawn(async move {
+            let closing = door.closing.clone();
+            closing.run_until_cancelled(door.accept_for_ever(first, &shared)).await;
+            lock(&door.state).address = None;
+        });
+    }
+
+    async fn accept_for_ever(self: &Arc<Self>, first: Option<TcpListener>, node: &Arc<Shared>) {
+        let mut bound = first;
+        let listener = loop {
+            match bound {
+                Some(listener) => break listener,
+                None => tokio::time::sleep(RETRY_AFTER).await,
+            }
+            bound = self.bind();
+        };
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => self.welcome(stream, from, node),
+                Err(error) => {
+                    // Out of descriptors, most likely: connections must end before new ones come.
+                    tracing::warn!(%error, listener = %self.id, "can't accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn bind(&self) -> Option<TcpListener> {
+        let bound = listen(self.wanted).and_then(|it| Ok((it.local_addr()?, it)));
+        let mut state = lock(&self.state);
+        match bound {
+            Ok((address, listener)) => {
+                *state = State { address: Some(address), error: None };
+                Some(listener)
+            }
+            Err(error) => {
+                if state.error.is_none() {
+                    tracing::warn!(%error, listener = %self.id, address = %self.wanted, "can't listen");
+                }
+                *state = State { address: None, error: Some(error.to_string()) };
+                None
+            }
+        }
+    }
+
+    fn welcome(self: &Arc<Self>, stream: TcpStream, from: SocketAddr, node: &Arc<Shared>) {
+        if node.counts.active_connections.get() >= CONNECTIONS_MAX {
+            node.counts.rejected_connections.up();
+            return;
+        }
+        let Ok(port) = stream.local_addr().map(|address| address.port()) else { return };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "the client is gone already");
+            return;
+        }
+        let edge = Arc::new(Edge::new(node.clone(), self.clone(), from, port));
+        node.tasks.spawn(self.clone().serve(stream, edge));
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, edge: Arc<Edge>) {
+        let builder = self.builder(&edge);
+        let wire = TokioIo::new(ClientWire { stream, edge: edge.clone() });
+        let for_requests = edge.clone();
+        let service = service_fn(move |request| serve::handle(for_requests.clone(), request));
+        let mut connection = Box::pin(builder.serve_connection_with_upgrades(wire, service));
+        let mut leaving = false;
+        loop {
+            let ended = tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                () = self.closing.cancelled(), if !leaving => None,
+                () = edge.node.kill.cancelled() => return,
+                act = self.next_act(&edge), if !leaving => match act {
+                    Act::Leave => None,
+                    Act::Drop => return,
+                },
+                // A connection that was asked to leave may be too slow for it.
+                () = self.stuck(&edge), if leaving => return,
+            };
+            match ended {
+                Some(Ok(())) => return,
+                Some(Err(error)) => {
+                    tracing::debug!(%error, from = %edge.from, "a client's connection ended");
+                    return;
+                }
+                None => {
+                    leaving = true;
+                    Pin::as_mut(&mut connection).graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    /// Waits until something must be done about a connection that does not end by itself.
+    async fn next_act(&self, edge: &Edge) -> Act {
+        loop {
+            let plan = self.plan();
+            let idle = plan.idle_timeout();
+            let patience = if edge.is_busy() { idle + BUSY_GRACE } else { idle };
+            let old_in = plan.keep_alive().saturating_sub(edge.age());
+            let still_in = patience.saturating_sub(edge.still_for());
+            if still_in.is_zero() {
+                return if edge.is_busy() { Act::Drop } else { Act::Leave };
+            }
+            if old_in.is_zero() && !edge.is_busy() {
+                return Act::Leave;
+            }
+            let old_in = if old_in.is_zero() { RETRY_AFTER } else { old_in };
+            tokio::time::sleep(still_in.min(old_in)).await;
+        }
+    }
+
+    /// Waits until nothing has moved for longer than the idle timeout.
+    async fn stuck(&self, edge: &Edge) {
+        loop {
+            let patience = self.plan().idle_timeout() + BUSY_GRACE;
+            match patience.saturating_sub(edge.still_for()) {
+                Duration::ZERO => return,
+                left => tokio::time::sleep(left).await,
+            }
+        }
+    }
+
+    fn builder(&self, edge: &Edge) -> auto::Builder<Spawner> {
+        let mut builder = auto::Builder::new(Spawner(edge.node.tasks.clone()));
+        builder.http1().preserve_header_case(true).title_case_headers(true);
+        builder
+            .http2()
+            .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(HEADERS_MAX_BYTES);
+        if self.plan().attributes.http2 { builder } else { builder.http1_only() }
+    }
+}
+
+/// What a quiet or old connection calls for.
+enum Act {
+    Leave,
+    Drop,
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
