@@ -107,10 +107,22 @@ fn payload(
         Kind::Structure(structure) if structure.event_stream => {
             return Err(Malformed::new("event streams are not supported"));
         }
-        _ if protocol == Protocol::RestXml => {
-            xml::decode(service, member, &Element::parse(&body)?)?
-        }
-        _ => json::decode(service, member, json::parse(&body)?, MAX_DEPTH)?,
+        Kind::Structure(_)
+        | Kind::List(_)
+        | Kind::Map(_)
+        | Kind::Boolean
+        | Kind::Integer
+        | Kind::Long
+        | Kind::Double
+        | Kind::Timestamp => match protocol {
+            Protocol::RestXml => xml::decode(service, member, &Element::parse(&body)?)?,
+            Protocol::Ec2Query
+            | Protocol::AwsQuery
+            | Protocol::AwsJson10
+            | Protocol::AwsJson11
+            | Protocol::RestJson1
+            | Protocol::RpcV2Cbor => json::decode(service, member, json::parse(&body)?, MAX_DEPTH)?,
+        },
     }))
 }
 
@@ -166,9 +178,10 @@ fn query(
             };
             let free = query.iter().filter(|(name, _)| !bound(name));
             let mut map: Vec<(String, Value)> = Vec::new();
-            let many = match &service.shape(pair.1.target).kind {
-                Kind::List(item) => Some(item),
-                _ => None,
+            let many = if let Kind::List(item) = &service.shape(pair.1.target).kind {
+                Some(item)
+            } else {
+                None
             };
             for (name, text) in free {
                 let value = text::scalar(service, many.unwrap_or(&pair.1), text)?;
@@ -182,7 +195,14 @@ fn query(
         }
         Kind::String => Ok(values.next().map(|text| Value::Text(text.clone()))),
         // An empty parameter of another kind is as good as none (`?max-keys=`).
-        _ => values
+        Kind::Structure(_)
+        | Kind::Boolean
+        | Kind::Integer
+        | Kind::Long
+        | Kind::Double
+        | Kind::Blob
+        | Kind::Timestamp
+        | Kind::Document => values
             .next()
             .filter(|text| !text.is_empty())
             .map(|text| text::scalar(service, member, text))
@@ -322,7 +342,14 @@ fn encode_payload(
             message.body = Body::Bytes(writer.text.into());
             content_type(message, "application/xml");
         }
-        _ => {
+        Value::Struct(_)
+        | Value::Document(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Time(_) => {
             message.body = Body::Bytes(json::encode(service, member, value).to_string().into());
             content_type(message, "application/json");
         }

@@ -15,23 +15,45 @@ use crate::uri::UriTemplate;
 /// How deep values may nest on the wire; deeper requests are refused before they are built.
 pub const MAX_DEPTH: usize = 64;
 
-static EMBEDDED: &[(&str, &[u8])] = include!("../../../models/embedded.rs");
+type Loaded = (&'static [u8], OnceLock<ServiceSchema>);
 
-static LOADED: LazyLock<HashMap<&'static str, (&'static [u8], OnceLock<ServiceSchema>)>> =
-    LazyLock::new(|| {
-        EMBEDDED.iter().map(|(name, packed)| (*name, (*packed, OnceLock::new()))).collect()
-    });
+static EMBEDDED: &[(ServiceHead, &[u8])] = include!("../../../models/embedded.rs");
+
+static LOADED: LazyLock<HashMap<&'static str, Loaded>> = LazyLock::new(|| {
+    EMBEDDED.iter().map(|(head, packed)| (head.name, (*packed, OnceLock::new()))).collect()
+});
 
 /// A service's model, by boto3's client name.
 pub fn service(name: &str) -> Option<&'static ServiceSchema> {
-    let loaded = LazyLock::force(&LOADED);
-    let (name, (packed, schema)) = loaded.get_key_value(name)?;
+    let (name, (packed, schema)) = LazyLock::force(&LOADED).get_key_value(name)?;
     Some(schema.get_or_init(|| load::service(name, packed)))
 }
 
 /// The names of all embedded services, in alphabetical order.
 pub fn services() -> impl Iterator<Item = &'static str> {
-    EMBEDDED.iter().map(|(name, _)| *name)
+    heads().map(|head| head.name)
+}
+
+/// What tells the embedded services apart, without unpacking their models.
+pub fn heads() -> impl Iterator<Item = &'static ServiceHead> {
+    EMBEDDED.iter().map(|(head, _)| head)
+}
+
+/// What tells a service apart from others.
+#[derive(Debug)]
+pub struct ServiceHead {
+    /// The name of boto3's client: `elbv2`.
+    pub name: &'static str,
+    /// The name that SDKs and CloudTrail derive theirs from: `Elastic Load Balancing v2`.
+    pub service_id: &'static str,
+    /// The version of the API: `2015-12-01`.
+    pub api_version: &'static str,
+    /// The name in the signature's scope: `elasticloadbalancing`.
+    pub signing_name: &'static str,
+    /// The first label of the host name.
+    pub endpoint_prefix: &'static str,
+    /// What stands before the dot in `X-Amz-Target`.
+    pub target_prefix: Option<&'static str>,
 }
 
 /// A wire protocol.

@@ -92,13 +92,14 @@ fn lower_first(name: &str) -> String {
 ///
 /// # Errors
 ///
-/// AWS's error of the protocol's family, for the first violation or all of them, as it does.
+/// AWS's error of the service's family, for the first violation or all of them, as it does.
 pub fn validate_input(
     service: &ServiceSchema,
     operation: &OperationSchema,
-    protocol: Protocol,
     input: &Value,
 ) -> Result<(), ServiceError> {
+    // Calls from inside have no protocol; the wording follows the service's first.
+    let protocol = service.protocols.first().copied().unwrap_or(Protocol::AwsJson11);
     let (Some(shape), Value::Struct(fields)) = (operation.input, input) else { return Ok(()) };
     let mut checker =
         Checker { service, is_ec2: protocol == Protocol::Ec2Query, found: Vec::new() };

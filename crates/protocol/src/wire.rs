@@ -327,24 +327,24 @@ fn message_key(service: &ServiceSchema, error: &ServiceError) -> &'static str {
 }
 
 fn error_json(service: &ServiceSchema, error: &ServiceError, kind: Option<&str>) -> Json {
-    let known = service.error(&error.code);
-    let mut json = known.map_or_else(
-        || Json::Object(serde_json::Map::new()),
-        |known| json::encode_structure(service, known.shape, &error.fields),
-    );
+    let mut object = serde_json::Map::new();
     if let Some(kind) = kind {
         // Clients of services that changed protocol expect the shape's full name.
-        let namespace = if service.query_compatible {
-            format!("com.amazonaws.{}#", service.name)
-        } else {
-            String::new()
+        let kind = match service.query_compatible {
+            true => format!("com.amazonaws.{}#{kind}", service.name),
+            false => kind.to_owned(),
         };
-        json["__type"] = Json::String(format!("{namespace}{kind}"));
+        object.insert("__type".to_owned(), kind.into());
     }
     if !error.message.is_empty() || kind.is_none() {
-        json[message_key(service, error)] = Json::String(error.message.clone());
+        object.insert(message_key(service, error).to_owned(), error.message.clone().into());
     }
-    json
+    if let Some(known) = service.error(&error.code)
+        && let Json::Object(members) = json::encode_structure(service, known.shape, &error.fields)
+    {
+        object.extend(members);
+    }
+    Json::Object(object)
 }
 
 /// Writes a request: its path, query, headers and body. The caller sets the host and signs.

@@ -25,7 +25,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         }
     }
     let embedded = root.join("models/embedded.rs");
-    write_or_compare(&embedded, fetch::embedded().as_bytes(), check, &mut stale)?;
+    write_or_compare(&embedded, fetch::embedded(&root)?.as_bytes(), check, &mut stale)?;
     if stale.is_empty() {
         return Ok(());
     }

@@ -8,8 +8,19 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 pub(super) struct Model {
+    pub(super) metadata: Metadata,
     pub(super) operations: BTreeMap<String, Operation>,
     pub(super) shapes: BTreeMap<String, Shape>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Metadata {
+    pub(super) api_version: String,
+    pub(super) endpoint_prefix: String,
+    pub(super) service_id: String,
+    pub(super) signing_name: Option<String>,
+    pub(super) target_prefix: Option<String>,
 }
 
 #[derive(Deserialize)]
