@@ -140,8 +140,11 @@ impl Gateway {
             host: host_of(&parts).to_owned(),
         };
         let mut response = match self.resolve(&parts, incoming).await {
-            Ok(resolved) => self.run(parts, resolved, &info).await,
-            Err((schema, error)) => wire::encode_error(schema, None, &error, &info.request_id),
+            Ok(resolved) => self.run(&parts, resolved, &info).await,
+            Err((schema, error)) => {
+                let protocol = wire::guess(schema, &parts);
+                wire::encode_error(schema, protocol, &error, &info.request_id)
+            }
         };
         stamp(&mut response, &info.request_id);
         response
@@ -185,7 +188,7 @@ impl Gateway {
             detected.candidates.first().and_then(|name| schema::service(name)).unwrap_or(fallback);
         let routed = wire::route(schema, parts, &[], detected.host_bucket.as_deref())
             .map_err(|error| (schema, error))?;
-        let body = if wire::has_streaming_input(&routed) {
+        let body = if wire::has_streaming_input(schema, &routed) {
             let length = header(parts, "content-length").and_then(|text| text.parse().ok());
             Body::Stream(ByteStream::from_body(incoming).with_length(length))
         } else {
@@ -196,16 +199,16 @@ impl Gateway {
 
     async fn run(
         &self,
-        parts: Parts,
+        parts: &Parts,
         resolved: Resolved,
         info: &RequestInfo,
     ) -> Response<ResponseBody> {
         let Resolved { schema, routed, body } = resolved;
         let operation = routed.operation.name;
-        let result = match auth::authenticate(&self.kernel, self.options.mode, schema, &parts, body)
+        let result = match auth::authenticate(&self.kernel, self.options.mode, schema, parts, body)
             .await
         {
-            Ok((caller, body)) => match wire::decode_input(schema, &routed, &parts, body) {
+            Ok((caller, body)) => match wire::decode_input(schema, &routed, parts, body) {
                 Ok(input) => {
                     self.kernel.invoke(schema.name, operation, input, caller, info.clone()).await
                 }
@@ -235,7 +238,7 @@ fn encode(
 ) -> Response<ResponseBody> {
     match result {
         Ok(output) => wire::encode_output(schema, routed, output, request_id),
-        Err(error) => wire::encode_error(schema, Some(routed), &error, request_id),
+        Err(error) => wire::encode_error(schema, routed.protocol, &error, request_id),
     }
 }
 

@@ -353,7 +353,7 @@ impl Kernel {
         verdict: &mut Verdict,
     ) -> Result<Value, ServiceError> {
         let op = schema.operation(operation).ok_or_else(|| unknown(operation))?;
-        let _ = op; // WIRE
+        protocol::wire::validate_input(schema, op, input)?;
         let def = self.services.get(schema.name);
         let call = Call::new(self.clone(), caller.clone(), request.clone());
         crate::authorize::authorize(self, def, schema, operation, input, &call, verdict).await?;

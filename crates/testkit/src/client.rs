@@ -1,0 +1,111 @@
+//! Signed, typed calls over HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base::Clock;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use protocol::schema::{self, Protocol};
+use protocol::sigv4::{self, Credentials};
+use protocol::{OperationInput, ServiceError, Shape, wire};
+
+use crate::cloud::{Cloud, REGION};
+use crate::identity::SECRET;
+
+/// Calls a test's region as one principal.
+#[derive(Clone)]
+pub struct TestClient {
+    address: SocketAddr,
+    access_key_id: String,
+    clock: Arc<dyn Clock>,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl TestClient {
+    pub(crate) fn new(cloud: &Cloud, access_key_id: &str) -> Self {
+        Self {
+            address: cloud.address,
+            access_key_id: access_key_id.to_owned(),
+            clock: cloud.clock.clone(),
+            http: Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
+    /// Calls an operation in the first protocol of its model.
+    ///
+    /// # Errors
+    ///
+    /// The service's error.
+    ///
+    /// # Panics
+    ///
+    /// When the region does not answer, or with what the protocol does not allow.
+    pub async fn call<I: OperationInput>(&self, input: I) -> Result<I::Output, ServiceError> {
+        let model = schema::service(I::SERVICE).expect("the model is embedded");
+        self.call_in(model.protocols[0], input).await
+    }
+
+    /// Calls an operation in a protocol of the test's choice.
+    ///
+    /// # Errors
+    ///
+    /// The service's error.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestClient::call`].
+    pub async fn call_in<I: OperationInput>(
+        &self,
+        protocol: Protocol,
+        input: I,
+    ) -> Result<I::Output, ServiceError> {
+        let model = schema::service(I::SERVICE).expect("the model is embedded");
+        let operation = model.operation(I::OPERATION).expect("the operation is in the model");
+        let request = wire::encode_request(model, operation, protocol, &input.into_value())
+            .expect("a request the protocol can write");
+        let response = self.send(model.signing_name, request).await;
+        let output = wire::decode_output(model, operation, protocol, response)?;
+        Ok(I::Output::from_value(output).expect("the answer has the shape of the model"))
+    }
+
+    /// Signs and sends a request as it is.
+    ///
+    /// # Panics
+    ///
+    /// When the region does not answer.
+    pub async fn send(&self, service: &str, request: Request<Bytes>) -> Response<Bytes> {
+        let (mut parts, body) = request.into_parts();
+        let host = HeaderValue::from_str(&self.address.to_string()).expect("an address");
+        parts.headers.insert(http::header::HOST, host);
+        let credentials = Credentials {
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: SECRET.to_owned(),
+            session_token: None,
+        };
+        sigv4::sign(&mut parts, &body, &credentials, REGION, service, self.clock.now());
+        self.send_unsigned(Request::from_parts(parts, body)).await
+    }
+
+    /// Sends a request without touching it.
+    ///
+    /// # Panics
+    ///
+    /// When the region does not answer.
+    pub async fn send_unsigned(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri = format!("http://{}{path}", self.address);
+        parts.uri = uri.parse().expect("a well-formed address");
+        parts.headers.entry(HeaderName::from_static("content-length")).or_insert(body.len().into());
+        let request = Request::from_parts(parts, Full::new(body));
+        let response = self.http.request(request).await.expect("the region answers");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a whole answer").to_bytes();
+        Response::from_parts(parts, body)
+    }
+}
