@@ -1,6 +1,7 @@
 //! The one thread that writes: log, data file, and the answers to writers.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
@@ -56,10 +57,9 @@ impl Committer {
                 (builder.create_with_backend(memory).map_err(Error::engine)?, None)
             }
             Durability::Durable => {
-                fs::create_dir_all(dir).map_err(Error::io("making the store's folder"))?;
+                make_folder(dir).map_err(Error::io("making the store's folder"))?;
                 let database = builder.create(dir.join(DATA_FILE)).map_err(Error::engine)?;
-                let folder = File::open(dir).and_then(|folder| folder.sync_all());
-                folder.map_err(Error::io("syncing the store's folder"))?;
+                // Making the log syncs the folder, and with it the data file's name.
                 (database, Some(Log::open(dir, options.checkpoint_bytes)?))
             }
         };
@@ -73,30 +73,39 @@ impl Committer {
 
     /// Applies what the log has beyond the data file, then starts the log anew.
     fn recover(&mut self) -> Result<()> {
-        let transaction = self.begin(Flush::Now)?;
-        let replayed = {
+        let mut transaction = self.begin(Flush::Later)?;
+        let applied = {
             let mut table = transaction.open_table(ROWS).map_err(Error::engine)?;
-            let applied = {
-                let row = table.get(APPLIED).map_err(Error::engine)?;
-                row.map(|row| sequence_from(row.value())).transpose()?.unwrap_or(0)
-            };
+            let row = table.get(APPLIED).map_err(Error::engine)?;
+            let applied = row.map(|row| sequence_from(row.value())).transpose()?.unwrap_or(0);
             self.sequence = applied;
             if let Some(log) = &mut self.log {
                 self.sequence = log.replay(applied, &mut |sequence, writes| {
                     apply(&mut table, sequence, &writes)
                 })?;
             }
-            self.sequence - applied
+            applied
         };
-        transaction.commit().map_err(Error::engine)?;
-        // Also without a replayed record: a torn one must not stand where the next is written.
-        if let Some(log) = &mut self.log {
-            log.reset()?;
+        let records = self.sequence - applied;
+        if records > 0 {
+            make_durable(&mut transaction)?;
         }
-        if replayed > 0 {
-            tracing::info!(records = replayed, "replayed the store's log");
+        transaction.commit().map_err(Error::engine)?;
+        // What is left of a torn record may stay: the next one overwrites its beginning, and no
+        // rest of it has a checksum of its own.
+        if let Some(log) = self.log.as_mut().filter(|log| log.bytes() > 0) {
+            log.reset()?;
+            tracing::info!(records, "replayed the store's log");
         }
         Ok(())
+    }
+
+    /// Puts another file in place of the log's, to see what a failing one does.
+    #[cfg(test)]
+    pub(super) fn replace_log_file(&mut self, file: File) {
+        if let Some(log) = &mut self.log {
+            log.replace_file(file);
+        }
     }
 
     /// Works until told to stop.
@@ -170,9 +179,7 @@ impl Committer {
                 let durability = redb::Durability::None;
                 transaction.set_durability(durability).map_err(Error::engine)?;
             }
-            // The allocator's state is saved with it, so that an opening after a crash need not
-            // walk the whole tree.
-            Flush::Now => transaction.set_quick_repair(true),
+            Flush::Now => make_durable(&mut transaction)?,
         }
         Ok(transaction)
     }
@@ -284,6 +291,24 @@ fn apply(
     }
     table.insert(APPLIED, sequence.to_be_bytes().as_slice()).map_err(Error::engine)?;
     Ok(())
+}
+
+/// Has the commit wait for the disk, and save the allocator's state with it, so that an opening
+/// after a crash need not walk the whole tree.
+fn make_durable(transaction: &mut redb::WriteTransaction) -> Result<()> {
+    transaction.set_durability(redb::Durability::Immediate).map_err(Error::engine)?;
+    transaction.set_quick_repair(true);
+    Ok(())
+}
+
+/// Makes the folder, durably, if it is not there.
+fn make_folder(dir: &Path) -> io::Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn sequence_from(row: &[u8]) -> Result<u64> {

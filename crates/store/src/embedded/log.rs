@@ -68,7 +68,10 @@ impl Log {
             let file =
                 options.read(true).write(true).create(true).truncate(true).open(&unfinished)?;
             allocate(&file, RECORDS_START + capacity)?;
-            write_header(&file, 1)?;
+            for offset in HEADER_COPIES {
+                file.write_all_at(&header(1), offset)?;
+            }
+            file.sync_all()?;
             fs::rename(&unfinished, dir.join(FILE))?;
             File::open(dir)?.sync_all()?;
             Ok(file)
@@ -198,16 +201,19 @@ fn allocate(file: &File, length: u64) -> io::Result<()> {
     }
 }
 
+/// Writes both copies of the header, each durable before the next is touched.
 fn write_header(file: &File, generation: u64) -> io::Result<()> {
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend_from_slice(&HEADER_MAGIC);
-    header.extend_from_slice(&generation.to_le_bytes());
-    header.extend_from_slice(&header_checksum(generation).to_le_bytes());
+    let header = header(generation);
     for offset in HEADER_COPIES {
         file.write_all_at(&header, offset)?;
         file.sync_data()?;
     }
     Ok(())
+}
+
+fn header(generation: u64) -> Vec<u8> {
+    let checksum = header_checksum(generation).to_le_bytes();
+    [HEADER_MAGIC.as_slice(), &generation.to_le_bytes(), &checksum].concat()
 }
 
 fn read_generation(file: &File) -> Result<u64> {

@@ -93,7 +93,10 @@ impl Embedded {
     /// Opens the files in `dir`, bringing the data file up to the log's end.
     pub(crate) fn open(dir: &Path, options: &Options) -> Result<Self> {
         let (committer, rows) = Committer::open(dir, options)?;
-        let rows = Arc::new(rows);
+        Self::start(committer, Arc::new(rows))
+    }
+
+    fn start(committer: Committer, rows: Arc<Rows>) -> Result<Self> {
         let (feed, _) = broadcast::channel(FEED_BATCHES_MAX);
         let shared = Arc::new(Shared {
             writer: Mutex::new(Writer::on(rows.clone())),
@@ -326,3 +329,6 @@ impl Transaction for Edit<'_> {
         Ok(number)
     }
 }
+
+#[cfg(test)]
+mod tests;

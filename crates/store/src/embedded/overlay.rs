@@ -76,7 +76,7 @@ type Entry = (Vec<u8>, Option<Vec<u8>>);
 enum Source<'a> {
     Up(btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>),
     Down(Rev<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>),
-    Base(redb::Range<'static, &'static [u8], &'static [u8]>, Order),
+    Base(Box<BaseRange>, Order),
 }
 
 impl Layers<'_> {
@@ -114,7 +114,7 @@ impl Layers<'_> {
                 Order::Descending => Source::Down(layer.rows.range(bounds.clone()).rev()),
             })
             .collect();
-        sources.push(Source::Base(base, span.order));
+        sources.push(Source::Base(Box::new(base), span.order));
         merge(sources, span.order, strip, visit)
     }
 }
@@ -132,10 +132,11 @@ impl Source<'_> {
     }
 }
 
+type BaseRange = redb::Range<'static, &'static [u8], &'static [u8]>;
 type BaseRow = redb::AccessGuard<'static, &'static [u8]>;
 
 fn step(
-    range: &mut redb::Range<'static, &'static [u8], &'static [u8]>,
+    range: &mut BaseRange,
     order: Order,
 ) -> Option<std::result::Result<(BaseRow, BaseRow), redb::StorageError>> {
     match order {
@@ -145,7 +146,7 @@ fn step(
 }
 
 fn scan_base(
-    mut range: redb::Range<'static, &'static [u8], &'static [u8]>,
+    mut range: BaseRange,
     order: Order,
     strip: usize,
     visit: &mut Visit<'_>,
