@@ -52,14 +52,6 @@ impl ServiceError {
         }
     }
 
-    /// Something of our own failed. The cause goes to the log and not to the caller.
-    pub fn internal(cause: impl fmt::Display) -> Self {
-        tracing::error!(%cause, "a call failed inside");
-        let message = "The request processing has failed because of an unknown error, exception \
-                       or failure.";
-        Self::new("InternalFailure", message).status(500)
-    }
-
     /// The same error with another status; from 500 on the caller is not to blame.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {

@@ -159,11 +159,12 @@ fn decode_member(
         if found.is_empty() {
             return Ok(None);
         }
-        return match &service.shape(member.target).kind {
-            Kind::List(element) => decode_list(service, element, found.into_iter()).map(Some),
-            Kind::Map(pair) => decode_map(service, pair, found.into_iter()).map(Some),
-            _ => decode(service, member, found.first().copied().unwrap_or(parent)).map(Some),
-        };
+        if let Kind::List(element) = &service.shape(member.target).kind {
+            return decode_list(service, element, found.into_iter()).map(Some);
+        }
+        if let Kind::Map(pair) = &service.shape(member.target).kind {
+            return decode_map(service, pair, found.into_iter()).map(Some);
+        }
     }
     parent.child(name).map(|child| decode(service, member, child)).transpose()
 }
@@ -289,19 +290,20 @@ impl Writer {
 
     fn member(&mut self, service: &ServiceSchema, member: &MemberSchema, value: &Value) {
         let name = element_name(service, member);
-        match value {
-            Value::List(items) if is_flattened(service, member) => {
-                if let Kind::List(item) = &service.shape(member.target).kind {
+        if is_flattened(service, member) {
+            match (value, &service.shape(member.target).kind) {
+                (Value::List(items), Kind::List(item)) => {
                     items.iter().for_each(|v| self.element(service, item, name, v));
+                    return;
                 }
-            }
-            Value::Map(entries) if is_flattened(service, member) => {
-                if let Kind::Map(pair) = &service.shape(member.target).kind {
+                (Value::Map(entries), Kind::Map(pair)) => {
                     entries.iter().for_each(|entry| self.entry(service, pair, name, entry));
+                    return;
                 }
+                (_, _) => {}
             }
-            _ => self.element(service, member, name, value),
         }
+        self.element(service, member, name, value);
     }
 
     /// An element of the member's shape.
