@@ -19,6 +19,9 @@ pub enum Error {
     /// The engine failed.
     #[error("the storage engine failed")]
     Engine(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// Another process, or another part of this one, has the store open.
+    #[error("the store is open elsewhere")]
+    InUse,
     /// What is on disk is not what was written there.
     #[error("the store is damaged: {0}")]
     Corrupt(String),

@@ -184,6 +184,19 @@ fn run_and_kill(dir: &Path, lines: usize, acknowledged: &mut BTreeMap<u64, u64>)
 }
 
 #[tokio::test]
+async fn a_store_killed_while_it_is_made_opens() {
+    if env::var_os("STORE_CRASH_DIR").is_some() {
+        return;
+    }
+    for _ in 0..ROUNDS {
+        let dir = tempfile::tempdir().unwrap();
+        run_and_kill(dir.path(), 1, &mut BTreeMap::new());
+        let store = Store::open(dir.path(), options()).await.unwrap();
+        check(&store).await;
+    }
+}
+
+#[tokio::test]
 async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     if env::var_os("STORE_CRASH_DIR").is_some() {
         return;

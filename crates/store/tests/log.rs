@@ -181,7 +181,7 @@ async fn the_log_stays_within_its_room() {
 async fn a_store_can_be_open_only_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), options()).await.unwrap();
-    assert!(Store::open(dir.path(), options()).await.is_err());
+    assert!(matches!(Store::open(dir.path(), options()).await.err(), Some(Error::InUse)));
     let clone = store.clone();
     store.close().await.unwrap();
     Store::open(dir.path(), options()).await.unwrap();
@@ -203,4 +203,36 @@ async fn a_log_without_its_first_record_is_refused() {
     let mut found = vec![0; shifted.len()];
     file.read_exact_at(&mut found, 0).unwrap();
     assert_eq!(found, shifted);
+}
+
+#[tokio::test]
+async fn a_store_that_lost_one_of_its_files_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), options()).await.unwrap();
+    write(&store, 1).await.unwrap();
+    store.close().await.unwrap();
+    for file in ["log", "data.redb"] {
+        let (here, away) = (dir.path().join(file), dir.path().join("away"));
+        fs::rename(&here, &away).unwrap();
+        let refused = Store::open(dir.path(), options()).await.err();
+        assert!(matches!(refused, Some(Error::Corrupt(_))), "{file}: {refused:?}");
+        fs::rename(&away, &here).unwrap();
+    }
+    let store = Store::open(dir.path(), options()).await.unwrap();
+    assert_eq!(numbers(&store).await, [1]);
+}
+
+#[tokio::test]
+async fn a_store_whose_making_was_cut_short_is_made_anew() {
+    for (name, bytes) in
+        [("data.new", [].as_slice()), ("data.new", &[0; 4096]), ("log.new", &[1, 2, 3])]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), bytes).unwrap();
+        let store = Store::open(dir.path(), options()).await.unwrap();
+        write(&store, 1).await.unwrap();
+        drop(store);
+        let store = Store::open(dir.path(), options()).await.unwrap();
+        assert_eq!(numbers(&store).await, [1], "{name}");
+    }
 }

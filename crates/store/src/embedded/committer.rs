@@ -57,10 +57,8 @@ impl Committer {
                 (builder.create_with_backend(memory).map_err(Error::engine)?, None)
             }
             Durability::Durable => {
-                make_folder(dir).map_err(Error::io("making the store's folder"))?;
-                let database = builder.create(dir.join(DATA_FILE)).map_err(Error::engine)?;
-                // Making the log syncs the folder, and with it the data file's name.
-                (database, Some(Log::open(dir, options.checkpoint_bytes)?))
+                let (database, log) = open_files(dir, &builder, options)?;
+                (database, Some(log))
             }
         };
         let checkpoint_bytes = options.checkpoint_bytes;
@@ -299,6 +297,51 @@ fn make_durable(transaction: &mut redb::WriteTransaction) -> Result<()> {
     transaction.set_durability(redb::Durability::Immediate).map_err(Error::engine)?;
     transaction.set_quick_repair(true);
     Ok(())
+}
+
+/// Opens the two files in `dir`, or makes them where neither is.
+///
+/// The data file comes first and under its name only when whole; then the log, whose making also
+/// syncs the folder. So a log without a data file, or a used data file without a log, is no
+/// crash's doing, and to go on with an empty one would lose what the other was to complete.
+fn open_files(dir: &Path, builder: &redb::Builder, options: &Options) -> Result<(Database, Log)> {
+    make_folder(dir).map_err(Error::io("making the store's folder"))?;
+    let path = dir.join(DATA_FILE);
+    let log = Log::open(dir)?;
+    if path.exists() {
+        let database = builder.open(path).map_err(|error| {
+            let in_use = matches!(error, redb::DatabaseError::DatabaseAlreadyOpen);
+            if in_use { Error::InUse } else { Error::engine(error) }
+        })?;
+        let log = match log {
+            Some(log) => log,
+            None if is_unused(&database)? => Log::create(dir, options.checkpoint_bytes)?,
+            None => return Err(Error::Corrupt("the log is gone".to_owned())),
+        };
+        return Ok((database, log));
+    }
+    if log.is_some() {
+        return Err(Error::Corrupt("the data file is gone".to_owned()));
+    }
+    let unfinished = dir.join("data.new");
+    let discarded = match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    };
+    discarded.map_err(Error::io("removing an unfinished data file"))?;
+    let database = builder.create(&unfinished).map_err(Error::engine)?;
+    fs::rename(&unfinished, &path).map_err(Error::io("naming the data file"))?;
+    Ok((database, Log::create(dir, options.checkpoint_bytes)?))
+}
+
+/// Whether nothing was ever flushed into the data file.
+fn is_unused(database: &Database) -> Result<bool> {
+    let transaction = database.begin_read().map_err(Error::engine)?;
+    match transaction.open_table(ROWS) {
+        Ok(_) => Ok(false),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(true),
+        Err(error) => Err(Error::engine(error)),
+    }
 }
 
 /// Makes the folder, durably, if it is not there.

@@ -48,20 +48,21 @@ struct Record {
 }
 
 impl Log {
-    /// Opens the log in `dir`, or makes one with room for `capacity` bytes.
-    pub(super) fn open(dir: &Path, capacity: u64) -> Result<Self> {
+    /// Opens the log in `dir`, if there is one.
+    pub(super) fn open(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(FILE);
         match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => {
                 let generation = read_generation(&file)?;
-                Ok(Self { file, generation, end: RECORDS_START })
+                Ok(Some(Self { file, generation, end: RECORDS_START }))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(dir, capacity),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("opening the log")(error)),
         }
     }
 
-    fn create(dir: &Path, capacity: u64) -> Result<Self> {
+    /// Makes a log in `dir` with room for `capacity` bytes, and the folder's names durable.
+    pub(super) fn create(dir: &Path, capacity: u64) -> Result<Self> {
         let unfinished = dir.join("log.new");
         let create = || {
             let mut options = OpenOptions::new();
