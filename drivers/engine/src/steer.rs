@@ -1,0 +1,402 @@
+//! Keeping a cluster whole: asking its nodes, and doing what the [plan](crate::plan) says.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, timeout};
+
+use crate::cluster::{Cluster, host_error, standby};
+use crate::error::{Error, Result};
+use crate::host::Event;
+use crate::member::Member;
+use crate::node::{Marker, NodeId, Role, Seed};
+use crate::plan::{self, Action, Promise};
+use crate::seed;
+use crate::spec::Start;
+
+/// How often the nodes are asked.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often they are asked while one of them does not answer.
+const INTERVAL_ALERT: Duration = Duration::from_millis(100);
+
+/// How long a node may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// How long a process that is said to have ended gets to prove that it has not.
+const DOUBT_MAX: Duration = Duration::from_millis(200);
+
+/// How long a standby may take to catch up before commits stop waiting for it.
+const CATCH_UP_MAX: Duration = Duration::from_secs(20);
+
+/// The longest that a promotion may take. What a standby has received it applies first.
+const PROMOTE_MAX: Duration = Duration::from_secs(900);
+
+/// How long a follower may take to connect to its source.
+const SETTLE_MAX: Duration = Duration::from_secs(15);
+
+/// How often it is asked meanwhile.
+const SETTLE_POLL: Duration = Duration::from_millis(20);
+
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Cluster {
+    /// Keeps the cluster whole, for ever. It may be dropped at any moment and called again, by this
+    /// process or by the next.
+    pub async fn watch(self: Arc<Self>) {
+        let asking = async {
+            loop {
+                self.ask_all().await;
+                self.wake.notify_one();
+                let alert = self.members().iter().any(|member| member.seen().failures > 0);
+                tokio::time::sleep(if alert { INTERVAL_ALERT } else { INTERVAL }).await;
+            }
+        };
+        let steering = async {
+            let mut jobs = FuturesUnordered::<Job>::new();
+            loop {
+                for job in self.step().await {
+                    jobs.push(job);
+                }
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    Some(()) = jobs.next() => {}
+                }
+            }
+        };
+        futures_util::join!(asking, steering);
+    }
+
+    /// Asks every node for its state.
+    pub(crate) async fn ask_all(&self) {
+        let members = self.members();
+        let answers = members.iter().map(|member| async move {
+            let generation = member.seen().generation;
+            let asked = Instant::now();
+            let state = timeout(ANSWER_MAX, member.control.state());
+            let link = timeout(ANSWER_MAX, self.host.reach(&member.node));
+            let (state, link) = futures_util::join!(state, link);
+            let state = state.ok().and_then(Result::ok);
+            (member, generation, asked, state, matches!(link, Ok(Ok(()))))
+        });
+        let answers = futures_util::future::join_all(answers).await;
+        // When no link works it is the way from here that is broken, and no node is to blame.
+        let some_link = answers.iter().any(|(.., link)| *link);
+        for (member, generation, asked, state, link) in answers {
+            let holding = state.as_ref().is_some_and(|state| state.writable && state.holding);
+            if holding && member.role() == Role::Primary {
+                self.ledger().confirmed = Some(asked);
+            }
+            member.answered(generation, state, link || !some_link);
+        }
+    }
+
+    /// Does what cannot wait and returns what may take long.
+    async fn step(self: &Arc<Self>) -> Vec<Job> {
+        let _operation = self.operation.lock().await;
+        self.doubt_the_end().await;
+        let mut jobs = Vec::new();
+        for action in plan::next(&self.view()) {
+            let done = match &action {
+                Action::FailOver(id) => {
+                    self.tell_loss();
+                    self.fail_over(id).await
+                }
+                Action::Release => self.release_now().await,
+                Action::Open(id) => self.open(id).await,
+                Action::Recover(id)
+                | Action::Hold(id)
+                | Action::Start(id)
+                | Action::Follow(id)
+                | Action::Reseed(id) => {
+                    if matches!(action, Action::Recover(_)) {
+                        self.tell_refusal();
+                    }
+                    if let Ok(member) = self.member(id) {
+                        member.seen().busy = true;
+                        let job = Arc::clone(self).work(action.clone(), member);
+                        jobs.push(Box::pin(job) as Job);
+                    }
+                    Ok(())
+                }
+            };
+            if let (Err(error), Ok(primary)) = (done, self.primary()) {
+                let reason = format!("{action:?}: {}", error.chain());
+                self.host.notice(Event::Trouble { node: primary.node.id.clone(), reason });
+                primary.tried(false);
+            }
+        }
+        jobs
+    }
+
+    /// A word that the primary has ended may be late, and be about a process before this one.
+    async fn doubt_the_end(&self) {
+        let Ok(primary) = self.primary() else { return };
+        if !primary.seen().ended {
+            return;
+        }
+        if matches!(timeout(DOUBT_MAX, primary.control.state()).await, Ok(Ok(_))) {
+            primary.changed();
+        }
+    }
+
+    fn tell_loss(&self) {
+        if let Ok(primary) = self.primary() {
+            let reason = primary.seen().complaint();
+            self.host.notice(Event::PrimaryLost { node: primary.node.id.clone(), reason });
+        }
+    }
+
+    fn tell_refusal(&self) {
+        let has_standby = self.members().iter().any(|member| standby(member));
+        let told = std::mem::replace(&mut self.ledger().refused, true);
+        if has_standby && !told {
+            let reason = match self.view().promise {
+                Promise::None | Promise::Broken => "the standby was not in step with it",
+                Promise::Unproven => "it is not known whether the standby was in step with it",
+                Promise::Kept => "the standby does not answer",
+            };
+            self.host.notice(Event::FailoverRefused { reason: reason.into() });
+        }
+    }
+
+    async fn work(self: Arc<Self>, action: Action, member: Arc<Member>) {
+        let done = async {
+            let primary = self.primary()?;
+            match &action {
+                Action::Recover(_) => self.recover(&member).await,
+                Action::Hold(_) => self.hold(&member, &primary).await,
+                Action::Start(_) => self.rejoin(&member, &primary).await,
+                Action::Follow(_) => self.follow(&member, &primary).await,
+                Action::Reseed(_) => {
+                    let broken = member.seen().state.clone().and_then(|state| state.broken);
+                    let reason = broken.unwrap_or_else(|| "it found no way to follow".into());
+                    self.reseed(&member, &primary).await?;
+                    let node = member.node.id.clone();
+                    self.host.notice(Event::Reseeded { node, reason });
+                    Ok(())
+                }
+                Action::FailOver(_) | Action::Release | Action::Open(_) => Ok(()),
+            }
+        };
+        let done = done.await;
+        if !matches!(action, Action::Hold(_)) {
+            member.changed();
+        }
+        if let Err(error) = &done {
+            let reason = format!("{action:?}: {}", error.chain());
+            self.host.notice(Event::Trouble { node: member.node.id.clone(), reason });
+        }
+        member.tried(done.is_ok());
+    }
+
+    /// Fences the primary and makes `id` the primary. The decision is on disk before the promotion,
+    /// so that whoever comes after a crash in between ends it the same way.
+    pub(crate) async fn fail_over(&self, id: &str) -> Result<()> {
+        let began = Instant::now();
+        let target = self.member(id)?;
+        let former = self.primary().ok();
+        if let Some(former) = &former {
+            let fenced = self.host.fence(&former.node).await;
+            fenced.map_err(|source| host_error("fence", &former.node, source))?;
+        }
+        let epoch = self.ledger().epoch + 1;
+        let seed = target.node.marker().map_or(Seed::Copy, |marker| marker.seed);
+        Marker { version: 1, epoch, role: Role::Primary, in_sync: false, seed }
+            .write(&target.node.volume)?;
+        {
+            let mut ledger = self.ledger();
+            ledger.epoch = epoch;
+            ledger.promised = false;
+            ledger.refused = false;
+        }
+        let part = std::mem::replace(&mut target.seen().role, Role::Primary);
+        if let Some(former) = &former {
+            former.changed();
+            let mut seen = former.seen();
+            seen.role = part;
+            seen.ended = true;
+        }
+        self.promote(&target).await?;
+        let told = self.host.primary_changed(&target.node).await;
+        told.map_err(|source| host_error("lead writers to", &target.node, source))?;
+        let node = target.node.id.clone();
+        self.host.notice(Event::Promoted { node, took: began.elapsed() });
+        Ok(())
+    }
+
+    async fn promote(&self, target: &Member) -> Result<()> {
+        let promoted = timeout(PROMOTE_MAX, target.control.promote()).await;
+        promoted.map_err(|_| Error::Timeout("a promotion"))??;
+        target.changed();
+        let start = Start::Primary { standby: None };
+        self.process(&target.node, start)?.install(&target.node)
+    }
+
+    /// Lets the primary take writes: after its start, or when a promotion was left half-way.
+    async fn open(&self, id: &NodeId) -> Result<()> {
+        let member = self.member(id)?;
+        let follows = member.seen().state.as_ref().is_some_and(|state| state.source.is_some());
+        if follows {
+            self.promote(&member).await?;
+        } else {
+            member.control.open().await?;
+        }
+        member.changed();
+        let told = self.host.primary_changed(&member.node).await;
+        told.map_err(|source| host_error("lead writers to", &member.node, source))
+    }
+
+    /// Starts the primary again where it was, waiting for its standby if it did before.
+    async fn recover(&self, member: &Member) -> Result<()> {
+        let fenced = self.host.fence(&member.node).await;
+        fenced.map_err(|source| host_error("fence", &member.node, source))?;
+        self.launch(member, member).await?;
+        self.ledger().refused = false;
+        self.host.notice(Event::PrimaryRecovered { node: member.node.id.clone() });
+        Ok(())
+    }
+
+    /// Notes that the standby may lack commits, then lets the primary go on without it.
+    pub(crate) async fn release_now(&self) -> Result<()> {
+        let primary = self.primary()?;
+        if self.is_in_step() {
+            self.note_promise(false)?;
+            if let Some(member) = self.members().iter().find(|member| standby(member)) {
+                let node = member.node.id.clone();
+                self.host.notice(Event::ReplicationDegraded { node });
+            }
+        }
+        primary.control.release().await?;
+        primary.changed();
+        Ok(())
+    }
+
+    async fn hold(&self, member: &Member, primary: &Member) -> Result<()> {
+        let epoch = self.ledger().epoch;
+        if let Err(error) = self.catch_up(member, primary).await {
+            primary.control.release().await?;
+            return Err(error);
+        }
+        let _operation = self.operation.lock().await;
+        if self.ledger().epoch != epoch || self.is_in_step() {
+            return Ok(());
+        }
+        self.keep_promise(member)
+    }
+
+    /// As [`hold`](Self::hold), by one who holds the operation's lock.
+    pub(crate) async fn hold_now(&self, member: &Member, primary: &Member) -> Result<()> {
+        self.catch_up(member, primary).await?;
+        self.keep_promise(member)
+    }
+
+    /// Makes commits wait for the standby from now on, and waits until it has those before.
+    async fn catch_up(&self, member: &Member, primary: &Member) -> Result<()> {
+        primary.control.hold(&member.node).await?;
+        primary.changed();
+        let position = primary.control.position().await?;
+        if member.control.reached(&position, CATCH_UP_MAX).await? {
+            return Ok(());
+        }
+        Err(Error::Timeout("the standby to catch up"))
+    }
+
+    fn keep_promise(&self, member: &Member) -> Result<()> {
+        self.note_promise(true)?;
+        self.host.notice(Event::ReplicationInStep { node: member.node.id.clone() });
+        Ok(())
+    }
+
+    /// Writes the promise to both volumes: first where it matters less, so that a crash in between
+    /// reads as no promise.
+    fn note_promise(&self, promised: bool) -> Result<()> {
+        let epoch = self.ledger().epoch;
+        let members = self.members();
+        let pair = [Role::Standby, Role::Primary].map(|role| {
+            members.iter().find(|member| member.role() == role).map(|member| (member, role))
+        });
+        for (member, role) in pair.into_iter().flatten() {
+            let seed = member.node.marker().map_or(Seed::Copy, |marker| marker.seed);
+            Marker { version: 1, epoch, role, in_sync: promised, seed }
+                .write(&member.node.volume)?;
+        }
+        let mut ledger = self.ledger();
+        ledger.promised = promised;
+        ledger.confirmed = promised.then(Instant::now);
+        Ok(())
+    }
+
+    /// Starts a follower, first killing what hangs, and makes it follow; when its data has gone
+    /// another way it gets a new copy.
+    async fn rejoin(&self, member: &Member, primary: &Member) -> Result<()> {
+        let fenced = self.host.fence(&member.node).await;
+        fenced.map_err(|source| host_error("fence", &member.node, source))?;
+        let again = async {
+            seed::prepare_rejoin(&self.spec(), &member.node, primary).await?;
+            self.launch(member, primary).await?;
+            self.follow(member, primary).await
+        };
+        let reason = match again.await {
+            Ok(()) => return Ok(()),
+            Err(error @ (Error::Diverged { .. } | Error::Tool { .. })) => error.chain(),
+            Err(error) => return Err(error),
+        };
+        self.reseed(member, primary).await?;
+        self.host.notice(Event::Reseeded { node: member.node.id.clone(), reason });
+        Ok(())
+    }
+
+    async fn follow(&self, member: &Member, primary: &Member) -> Result<()> {
+        let start = self.start_of(member, &primary.node);
+        self.process(&member.node, start.get())?.install(&member.node)?;
+        member.control.follow(&primary.node, standby(member)).await?;
+        settle(member).await?;
+        self.mark_follower(member)?;
+        self.host.notice(Event::Rejoined { node: member.node.id.clone() });
+        Ok(())
+    }
+
+    fn mark_follower(&self, member: &Member) -> Result<()> {
+        let epoch = self.ledger().epoch;
+        let seed = member.node.marker().map_or(Seed::Copy, |marker| marker.seed);
+        let marker = Marker { version: 1, epoch, role: member.role(), in_sync: false, seed };
+        marker.write(&member.node.volume)
+    }
+
+    /// Gives a follower a copy of the primary's data and makes it follow.
+    pub(crate) async fn reseed(&self, member: &Member, primary: &Member) -> Result<()> {
+        let fenced = self.host.fence(&member.node).await;
+        fenced.map_err(|source| host_error("fence", &member.node, source))?;
+        let copied = seed::copy_node(&self.spec(), primary, &member.node).await?;
+        let epoch = self.ledger().epoch;
+        let marker =
+            Marker { version: 1, epoch, role: member.role(), in_sync: false, seed: Seed::Copy };
+        marker.write(&member.node.volume)?;
+        self.launch(member, primary).await?;
+        seed::after_copy(member, &copied).await?;
+        member.control.follow(&primary.node, standby(member)).await
+    }
+}
+
+/// Waits until a follower is connected to its source, or has found that it cannot follow it.
+async fn settle(member: &Member) -> Result<()> {
+    let until = Instant::now() + SETTLE_MAX;
+    loop {
+        let state = member.control.state().await?;
+        if let Some(detail) = state.broken {
+            return Err(Error::Diverged { node: member.node.id.clone(), detail });
+        }
+        if state.receiving {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(Error::Timeout("a follower to reach its source"));
+        }
+        tokio::time::sleep(SETTLE_POLL).await;
+    }
+}
