@@ -49,6 +49,8 @@ struct Operation {
     readonly: bool,
     #[serde(default)]
     idempotent: bool,
+    #[serde(default)]
+    deprecated: bool,
     endpoint: Option<Endpoint>,
     authtype: Option<String>,
     http_checksum: Option<Checksum>,
@@ -323,6 +325,7 @@ fn operation(
         }),
         readonly: operation.readonly,
         idempotent: operation.idempotent,
+        deprecated: operation.deprecated,
         host_prefix: operation.endpoint.and_then(|e| e.host_prefix).map(leak),
         anonymous: operation.authtype.as_deref() == Some("none"),
         checksum_required: operation.http_checksum_required

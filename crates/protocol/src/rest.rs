@@ -20,6 +20,8 @@ use crate::xml::{self, Element, Writer};
 /// What a message carries beside its body.
 pub(crate) struct Envelope<'a> {
     pub(crate) labels: &'a [(&'static str, String)],
+    /// The parameters that the template of the operation demands.
+    pub(crate) fixed: &'a [(&'static str, Option<&'static str>)],
     pub(crate) query: &'a [(String, String)],
     pub(crate) headers: &'a HeaderMap,
     pub(crate) status: u16,
@@ -141,7 +143,7 @@ fn bound(
             label.map(|(_, text)| text::scalar(service, member, text)).transpose()
         }
         Location::Status => Ok(Some(Value::Int(i64::from(envelope.status)))),
-        Location::Query => query(service, shape, member, name, envelope.query),
+        Location::Query => query(service, shape, member, name, envelope),
         Location::Header => header(service, member, name, envelope.headers),
         Location::Headers => {
             let prefix = name.to_ascii_lowercase();
@@ -160,8 +162,9 @@ fn query(
     shape: ShapeRef,
     member: &MemberSchema,
     name: &str,
-    query: &[(String, String)],
+    envelope: &Envelope<'_>,
 ) -> Result<Option<Value>, Malformed> {
+    let query = envelope.query;
     let mut values = query.iter().filter(|(n, _)| n == name).map(|(_, value)| value);
     match &service.shape(member.target).kind {
         Kind::List(item) => {
@@ -171,8 +174,8 @@ fn query(
         }
         Kind::Map(pair) => {
             let bound = |name: &str| {
-                service
-                    .members(shape)
+                envelope.fixed.iter().any(|(fixed, _)| *fixed == name)
+                    || service.members(shape)
                     .iter()
                     .any(|m| m.location == Some(Location::Query) && m.location_name == Some(name))
             };

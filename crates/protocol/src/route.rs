@@ -115,6 +115,7 @@ struct Fit {
     complete: bool,
     literal_query: usize,
     required: usize,
+    current: bool,
 }
 
 fn rest(
@@ -172,5 +173,6 @@ fn fit(
         complete: present == required,
         literal_query: operation.uri.query.len(),
         required: present,
+        current: !operation.deprecated,
     }
 }

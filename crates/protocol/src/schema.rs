@@ -136,6 +136,8 @@ pub struct OperationSchema {
     pub idempotent: bool,
     /// What stands before the host name: `{Bucket}.`.
     pub host_prefix: Option<&'static str>,
+    /// Whether another operation took its place.
+    pub deprecated: bool,
     /// Whether callers need no signature.
     pub anonymous: bool,
     /// Whether a checksum of the body is required.

@@ -89,6 +89,7 @@ fn decode_request(
                 percent::pairs(parts.uri.query().unwrap_or_default()).collect();
             let envelope = rest::Envelope {
                 labels: &routed.labels,
+                fixed: &operation.uri.query,
                 query: &query,
                 headers: &parts.headers,
                 status: 0,
@@ -440,7 +441,13 @@ pub fn decode_output(
         }
         Protocol::RestJson1 | Protocol::RestXml => {
             let envelope =
-                rest::Envelope { labels: &[], query: &[], headers: &parts.headers, status };
+                rest::Envelope {
+                labels: &[],
+                fixed: &[],
+                query: &[],
+                headers: &parts.headers,
+                status,
+            };
             rest::decode(service, shape, &envelope, Body::Bytes(body), protocol)
         }
     };

@@ -161,6 +161,7 @@ const METADATA: &[&str] = &[
 ];
 const OPERATION: &[&str] = &[
     "authtype",
+    "deprecated",
     "endpoint",
     "errors",
     "http",
