@@ -7,10 +7,16 @@
 //! they share, [`Volumes`] the disks they write to, [`probe`] tells what the host can do.
 
 mod error;
+mod ids;
 mod images;
+mod linux;
+pub mod program;
+mod sandbox;
 mod sim;
 mod spec;
+mod volumes;
 mod wire;
+pub mod zone;
 
 use std::time::Duration;
 
@@ -20,11 +26,14 @@ use tokio::sync::broadcast;
 
 pub use error::{Error, Result};
 pub use images::mmdebstrap_extract;
+pub use linux::{LinuxMachine, MachineOptions, running_zones};
+pub use sandbox::init_main;
 pub use sim::{Answer, SimMachine};
 pub use spec::{
     Access, Bind, Event, EventKind, Exec, Exit, Kind, Limits, Output, Process, Program, Root,
     Sandbox, SeedFile, State, Stop, StopRequest, Upper, WorkloadSpec, WorkloadStatus,
 };
+pub use volumes::Volumes;
 
 /// The most that [`Machine::exec`] keeps of each output stream.
 pub const EXEC_OUTPUT_MAX: usize = 1 << 20;

@@ -3,3 +3,4 @@
 mod debian;
 
 pub use debian::mmdebstrap_extract;
+pub(crate) use debian::{lock, remove_tree, require, run};

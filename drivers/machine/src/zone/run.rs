@@ -1,0 +1,213 @@
+//! The supervisor's start, its main loop and its table of workloads.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::Timestamp;
+use md5::{Digest as _, Md5};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Doing as _, Error, Result};
+use crate::ids::IdRanges;
+use crate::sandbox::cgroup::Hierarchies;
+use crate::spec::{EventKind, Stop, WorkloadStatus};
+
+use super::protocol::Message;
+use super::workload::Workload;
+use super::{ZoneOptions, serve, zone_folder};
+
+/// What all threads of a supervisor share.
+pub(super) struct Supervisor {
+    pub(super) folder: PathBuf,
+    pub(super) ids: IdRanges,
+    pub(super) hierarchies: Hierarchies,
+    /// All cgroups of this zone start with this.
+    pub(super) group_prefix: String,
+    workloads: Mutex<BTreeMap<String, Arc<Workload>>>,
+    listeners: Mutex<Vec<SyncSender<Vec<u8>>>>,
+    jobs: Sender<MainJob>,
+}
+
+/// What only the main thread does.
+enum MainJob {
+    Spawn { command: Command, child: SyncSender<io::Result<Child>> },
+    End,
+}
+
+/// Serves until told to end.
+pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
+    // Refused to a process that leads a group already, which is as good.
+    let _ = rustix::process::setsid();
+    let folder = zone_folder(&options.run_dir, &options.zone);
+    for name in ["", "mounts", "consoles"] {
+        let path = folder.join(name);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .doing(|| format!("make {}", path.display()))?;
+    }
+    let _lock = claim(&folder)?;
+    let hierarchies = Hierarchies::detect()?;
+    let tag = Md5::digest(folder.as_os_str().as_encoded_bytes());
+    let tag: String = tag.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let group_prefix = format!("skyhold-{tag}-");
+    hierarchies.sweep(&group_prefix)?;
+    sweep_mounts(&folder.join("mounts"))?;
+    let (jobs, todo) = channel();
+    let supervisor = Arc::new(Supervisor {
+        ids: IdRanges::open(&options.data_dir)?,
+        folder,
+        hierarchies,
+        group_prefix,
+        workloads: Mutex::default(),
+        listeners: Mutex::default(),
+        jobs,
+    });
+    let listener = bind(&options.socket)?;
+    serve::start(Arc::clone(&supervisor), listener)?;
+    announce();
+    work(&todo);
+    // What is not there is as good as deleted.
+    let _ = fs::remove_file(&options.socket);
+    Ok(())
+}
+
+/// Only one supervisor may serve a zone.
+fn claim(folder: &std::path::Path) -> Result<File> {
+    let path = folder.join("lock");
+    let file = File::create(&path).doing(|| format!("create {}", path.display()))?;
+    let taken = |_| Error::Refused("another supervisor serves this zone".to_owned());
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(taken)?;
+    Ok(file)
+}
+
+/// Mount points are private to workloads that are gone; only empty folders are left.
+fn sweep_mounts(folder: &std::path::Path) -> Result<()> {
+    let entries = fs::read_dir(folder).doing(|| format!("read {}", folder.display()))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        fs::remove_dir(&path).doing(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn bind(socket: &std::path::Path) -> Result<UnixListener> {
+    // The lock is ours, so a socket that exists is a dead supervisor's.
+    let _ = fs::remove_file(socket);
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let listener = UnixListener::bind(socket);
+    rustix::process::umask(before);
+    let listener = listener.doing(|| format!("listen on {}", socket.display()))?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))
+        .doing(|| format!("close {} to others", socket.display()))?;
+    Ok(listener)
+}
+
+/// Nobody may be reading, and nothing else is printed.
+fn announce() {
+    let mut output = io::stdout();
+    let _ = output.write_all(b"ready\n");
+    let _ = output.flush();
+}
+
+fn work(todo: &Receiver<MainJob>) {
+    while let Ok(job) = todo.recv() {
+        match job {
+            MainJob::Spawn { mut command, child } => {
+                // A requester that is gone has ended with the whole supervisor.
+                let _ = child.send(command.spawn());
+            }
+            MainJob::End => return,
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts a process from the main thread, so that its death signal means the supervisor's end.
+    pub(super) fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (child, answer) = sync_channel(1);
+        let gone = || io::Error::other("the supervisor ends");
+        self.jobs.send(MainJob::Spawn { command, child }).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+
+    /// Lets the main thread end the process.
+    pub(super) fn end(&self) {
+        // The only way for this to fail is that it ends already.
+        let _ = self.jobs.send(MainJob::End);
+    }
+
+    /// A workload by its id.
+    pub(super) fn find(&self, id: &str) -> Result<Arc<Workload>> {
+        let missing = || Error::NoSuchWorkload { id: id.to_owned() };
+        self.table().get(id).cloned().ok_or_else(missing)
+    }
+
+    /// The workload of this id, or a new one that `make` makes.
+    pub(super) fn find_or_insert(
+        &self,
+        id: &str,
+        make: impl FnOnce() -> Workload,
+    ) -> Arc<Workload> {
+        let mut table = self.table();
+        Arc::clone(table.entry(id.to_owned()).or_insert_with(|| Arc::new(make())))
+    }
+
+    pub(super) fn forget(&self, id: &str) {
+        self.table().remove(id);
+    }
+
+    pub(super) fn list(&self) -> Vec<WorkloadStatus> {
+        let workloads: Vec<_> = self.table().values().cloned().collect();
+        workloads.iter().map(|workload| workload.status()).collect()
+    }
+
+    /// Stops everything, all at once.
+    pub(super) fn stop_all(self: &Arc<Self>, how: Stop) {
+        let workloads: Vec<_> = self.table().values().cloned().collect();
+        std::thread::scope(|scope| {
+            for workload in &workloads {
+                scope.spawn(|| workload.stop(self, how));
+            }
+        });
+    }
+
+    /// Where a workload's console is kept on disk.
+    pub(super) fn console_path(&self, id: &str) -> PathBuf {
+        self.folder.join("consoles").join(id)
+    }
+
+    /// Tells all connections.
+    pub(super) fn tell(&self, id: &str, kind: EventKind) {
+        let message = Message::Event { id: id.to_owned(), kind };
+        let Ok(frame) = serde_json::to_vec(&message) else { return };
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        // A connection that does not read is dropped: its other end lists again when it is back.
+        listeners.retain(|listener| listener.try_send(frame.clone()).is_ok());
+    }
+
+    /// Events go to this connection from now on.
+    pub(super) fn listen(&self, connection: SyncSender<Vec<u8>>) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+
+    fn table(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Workload>>> {
+        self.workloads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The machine's time: what is observed on it is stamped with it.
+pub(super) fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "observations of the host carry its own time")]
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let since_ms = since.unwrap_or_default().as_millis();
+    Timestamp::from_millis(i64::try_from(since_ms).unwrap_or(i64::MAX))
+}
