@@ -15,7 +15,7 @@ pub enum Error {
     #[error("the public pool {0} is already routed by another link of this host")]
     PoolTaken(base::Cidr),
     /// Building the fabric takes a privilege that the process lacks.
-    #[error("building networks needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN): {0}")]
+    #[error("only root (CAP_NET_ADMIN and CAP_SYS_ADMIN) can {0}")]
     Privilege(String),
     /// The host refused a step.
     #[error("could not {what}")]
@@ -33,6 +33,10 @@ pub enum Error {
 impl Error {
     /// An error of the host in a step called `what`.
     pub(crate) fn kernel(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Kernel { what: what.into(), source: source.into() }
+        let (what, source) = (what.into(), source.into());
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            return Self::Privilege(what);
+        }
+        Self::Kernel { what, source }
     }
 }

@@ -8,10 +8,20 @@
 //! The namespaces are held by bind mounts under the run folder, so they outlive this process: a
 //! new process adopts them.
 
+mod compile;
 mod error;
 mod fabric;
+mod filter;
+mod linux;
+mod model;
+mod namespace;
+mod netlink;
+mod record;
+mod route;
 mod sim;
 mod socket;
+mod space;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -25,6 +35,7 @@ pub use fabric::{
     Entry, Fabric, Interface, NatGateway, NetworkAcl, Peer, Protocol, Route, RouteTable, Rule,
     SecurityGroup, ServiceAddress, Subnet, Target, Vpc,
 };
+pub use linux::LinuxNet;
 pub use sim::SimNet;
 pub use socket::{in_namespace, tcp_connect, tcp_listen, tcp_socket, udp_bind};
 
