@@ -542,6 +542,7 @@ impl Cluster {
         let start = self.start_of(member, &primary.node);
         let process = self.process(&member.node, start.get())?;
         process.install(&member.node)?;
+        member.control.forget().await;
         let started = self.host.start(&member.node, &process).await;
         started.map_err(|source| host_error("start", &member.node, source))?;
         member.changed();

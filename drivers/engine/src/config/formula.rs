@@ -60,6 +60,9 @@ fn split(text: &str) -> Vec<&str> {
 
 /// `DBInstanceClassMemory*3/4`: factors from left to right.
 fn product(text: &str, memory_bytes: u64) -> Option<u64> {
+    if text.ends_with(['*', '/']) {
+        return None;
+    }
     let mut result: u128 = 1;
     let mut divide = false;
     for piece in text.split_inclusive(['*', '/']) {

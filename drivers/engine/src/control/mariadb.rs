@@ -160,6 +160,11 @@ impl Control for MariaDb {
         Ok(state)
     }
 
+    async fn forget(&self) {
+        *self.watch.lock().await = None;
+        *self.work.lock().await = None;
+    }
+
     async fn follow(&self, source: &Node, standby: bool) -> Result<()> {
         // One that was primary continues from the end of its own log; one that was a follower
         // stands where it has applied to, which its log records too.

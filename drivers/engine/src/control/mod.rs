@@ -61,6 +61,9 @@ pub(crate) trait Control: Send + Sync {
     /// What the node says of itself, over a connection of its own so that work never delays it.
     async fn state(&self) -> Result<NodeState>;
 
+    /// Gives up the connections to a process that is no more.
+    async fn forget(&self);
+
     /// Makes a running follower follow `source` from where it stands.
     async fn follow(&self, source: &Node, standby: bool) -> Result<()>;
 

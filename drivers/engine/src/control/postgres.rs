@@ -167,6 +167,11 @@ impl Control for Postgres {
         })
     }
 
+    async fn forget(&self) {
+        *self.watch.lock().await = None;
+        *self.work.lock().await = None;
+    }
+
     async fn follow(&self, _source: &Node, _standby: bool) -> Result<()> {
         // Whom to follow stands in the files that were installed before.
         self.run("SELECT pg_reload_conf()").await

@@ -126,6 +126,11 @@ impl Control for Valkey {
         })
     }
 
+    async fn forget(&self) {
+        *self.watch.lock().await = None;
+        *self.work.lock().await = None;
+    }
+
     async fn follow(&self, source: &Node, _standby: bool) -> Result<()> {
         let (host, port) = (source.address.to_string(), source.port.to_string());
         self.run(&["REPLICAOF", &host, &port]).await
