@@ -69,14 +69,14 @@ pub struct Checksum {
 
 #[derive(Clone)]
 enum State {
-    Crc(crc_fast::Digest),
+    Crc(Box<crc_fast::Digest>),
     Sha(digest::Context),
 }
 
 impl Checksum {
     /// A checksum of nothing yet.
     pub fn new(algorithm: ChecksumAlgorithm) -> Self {
-        let crc = |algorithm| State::Crc(crc_fast::Digest::new(algorithm));
+        let crc = |algorithm| State::Crc(Box::new(crc_fast::Digest::new(algorithm)));
         let state = match algorithm {
             ChecksumAlgorithm::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
             ChecksumAlgorithm::Crc32c => crc(CrcAlgorithm::Crc32Iscsi),

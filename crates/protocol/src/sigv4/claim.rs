@@ -85,23 +85,23 @@ impl Claim {
             return Err(SigV4Error::WrongService {
                 presented: self.service.clone(),
                 expected: services.first().copied().unwrap_or_default().to_owned(),
-                source: self.source(),
+                place: self.place(),
             });
         }
         if self.region != region {
             return Err(SigV4Error::WrongRegion {
                 presented: self.region.clone(),
                 expected: region.to_owned(),
-                source: self.source(),
+                place: self.place(),
             });
         }
         Ok(())
     }
 
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn place(&self) -> Place {
         match self.presented {
-            Presented::Header => Source::Header,
-            Presented::Query { .. } => Source::Query,
+            Presented::Header => Place::Header,
+            Presented::Query { .. } => Place::Query,
         }
     }
 
@@ -111,7 +111,7 @@ impl Claim {
         if algorithm != ALGORITHM {
             return Err(SigV4Error::UnsupportedAlgorithm {
                 presented: algorithm.to_owned(),
-                source: Source::Header,
+                place: Place::Header,
             });
         }
         let field = |name: &str| {
@@ -148,7 +148,7 @@ impl Claim {
         if algorithm != ALGORITHM {
             return Err(SigV4Error::UnsupportedAlgorithm {
                 presented: algorithm.to_owned(),
-                source: Source::Query,
+                place: Place::Query,
             });
         }
         let value = |name| parts.query_value(name);
@@ -176,26 +176,26 @@ impl Claim {
     }
 
     fn assemble(texts: Texts<'_>) -> Result<Self, SigV4Error> {
-        let source = match texts.presented {
-            Presented::Header => Source::Header,
-            Presented::Query { .. } => Source::Query,
+        let place = match texts.presented {
+            Presented::Header => Place::Header,
+            Presented::Query { .. } => Place::Query,
         };
         let [access_key_id, scope_date, region, service, terminator] =
             split_credential(texts.credential).ok_or_else(|| SigV4Error::MalformedCredential {
                 presented: texts.credential.to_owned(),
-                source,
+                place,
             })?;
         if terminator != "aws4_request" {
-            return Err(SigV4Error::BadTerminator { presented: terminator.to_owned(), source });
+            return Err(SigV4Error::BadTerminator { presented: terminator.to_owned(), place });
         }
-        let date = parse_date(texts.date, source)
-            .ok_or_else(|| SigV4Error::BadDate { presented: texts.date.to_owned(), source })?;
+        let date = parse_date(texts.date, place)
+            .ok_or_else(|| SigV4Error::BadDate { presented: texts.date.to_owned(), place })?;
         let amz_date = date.iso8601_basic();
         if !amz_date.starts_with(scope_date) || scope_date.len() != 8 {
             return Err(SigV4Error::DateMismatch {
                 scope_date: scope_date.to_owned(),
                 amz_date,
-                source,
+                place,
             });
         }
         let signed_headers: Vec<String> = texts
@@ -220,7 +220,7 @@ impl Claim {
 
 /// Which of the two forms a fault is in, for their messages differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum Place {
     /// The `Authorization` header.
     Header,
     /// The query.
@@ -244,10 +244,10 @@ fn split_credential(credential: &str) -> Option<[&str; 5]> {
 }
 
 /// The basic ISO 8601 form to the second, or, in a `Date` header, HTTP's own form.
-fn parse_date(text: &str, source: Source) -> Option<Timestamp> {
+fn parse_date(text: &str, place: Place) -> Option<Timestamp> {
     let text = text.trim();
     let basic = text.len() == 16 && text.as_bytes().get(8) == Some(&b'T') && text.ends_with('Z');
-    let http = source == Source::Header && text.contains(", ");
+    let http = place == Place::Header && text.contains(", ");
     let date: Timestamp = (basic || http).then(|| text.parse().ok())??;
     // A date that does not print as it was read would be signed in another form than it came.
     (http || date.iso8601_basic() == text).then_some(date)

@@ -109,12 +109,10 @@ impl PayloadMode {
     /// [`SigV4Error::ContentMismatch`].
     pub fn check_body(&self, computed: &str) -> Result<(), SigV4Error> {
         match self {
-            Self::Declared(declared) if declared != computed => {
-                Err(SigV4Error::ContentMismatch {
-                    declared: declared.clone(),
-                    computed: computed.to_owned(),
-                })
-            }
+            Self::Declared(declared) if declared != computed => Err(SigV4Error::ContentMismatch {
+                declared: declared.clone(),
+                computed: computed.to_owned(),
+            }),
             Self::Declared(_) | Self::Computed | Self::Unsigned | Self::Chunks(_) => Ok(()),
         }
     }

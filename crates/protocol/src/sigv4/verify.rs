@@ -76,7 +76,7 @@ fn check_headers(claim: &Claim, parts: &Parts<'_>) -> Result<(), SigV4Error> {
 fn check_time(claim: &Claim, now: Timestamp) -> Result<(), SigV4Error> {
     let signed_at = claim.date;
     if signed_at.since(now) > SKEW_MAX {
-        return Err(SigV4Error::NotYetCurrent { signed_at, now, source: claim.source() });
+        return Err(SigV4Error::NotYetCurrent { signed_at, now, place: claim.place() });
     }
     match claim.presented {
         Presented::Query { expires: Some(expires) } if now.since(signed_at) > expires => {
