@@ -15,6 +15,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use kernel::{Kernel, RequestInfo};
 use protocol::schema::{self, ServiceSchema};
+use protocol::sigv4::KeyCache;
 use protocol::wire::{self, Body, ResponseBody, Routed};
 use protocol::{ByteStream, ServiceError, Value};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,6 +38,7 @@ pub struct Options {
 pub struct Gateway {
     kernel: Arc<Kernel>,
     detector: Detector,
+    keys: KeyCache,
     options: Options,
 }
 
@@ -50,7 +52,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 impl Gateway {
     /// A gateway to `kernel`.
     pub fn new(kernel: Arc<Kernel>, options: Options) -> Self {
-        Self { kernel, detector: Detector::new(), options }
+        Self { kernel, detector: Detector::new(), keys: KeyCache::new(), options }
     }
 
     /// Accepts connections until `stop` resolves, then lets requests under way end.
@@ -205,8 +207,15 @@ impl Gateway {
     ) -> Response<ResponseBody> {
         let Resolved { schema, routed, body } = resolved;
         let operation = routed.operation.name;
-        let result = match auth::authenticate(&self.kernel, self.options.mode, schema, parts, body)
-            .await
+        let result = match auth::authenticate(
+            &self.kernel,
+            &self.keys,
+            self.options.mode,
+            schema,
+            parts,
+            body,
+        )
+        .await
         {
             Ok((caller, body)) => match wire::decode_input(schema, &routed, parts, body) {
                 Ok(input) => {

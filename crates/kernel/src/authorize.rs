@@ -122,22 +122,7 @@ async fn context_of(
     call: &Call,
     resource: &str,
 ) -> Result<Context, ServiceError> {
-    let mut context = Context::of(&call.caller.principal);
-    let now = call.now();
-    context.set("aws:CurrentTime", now.iso8601_seconds());
-    context.set("aws:EpochTime", now.as_secs().to_string());
-    context.set("aws:RequestedRegion", call.region.as_str());
-    context.set("aws:SecureTransport", call.request.secure.to_string());
-    context.set("aws:UserAgent", call.request.user_agent.as_str());
-    context.set("aws:ViaAWSService", call.caller.invoked_by.is_some().to_string());
-    if let Some(service) = &call.caller.invoked_by {
-        context.set_all("aws:CalledVia", [service.as_str()]);
-        context.set("aws:CalledViaFirst", service.as_str());
-        context.set("aws:CalledViaLast", service.as_str());
-    }
-    if let Some(ip) = call.request.source_ip {
-        context.set("aws:SourceIp", ip.to_string());
-    }
+    let mut context = call.context();
     for (key, member) in need.keys {
         let values = values_at(input, member);
         if !values.is_empty() {

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use base::{AccountId, Arn, Clock, Random, Region, ResourceId, Timestamp};
-use policy::Principal;
+use policy::{Context, Principal};
 use serde::{Deserialize, Serialize};
 use store::{Scope, ScopedStore};
 
@@ -115,6 +115,29 @@ impl Call {
     /// Wakes the task called `name`, all its keys.
     pub fn wake(&self, name: &str) {
         self.kernel.wake(name);
+    }
+
+    /// The condition keys that every call has.
+    ///
+    /// AWS: "AWS global condition context keys".
+    pub fn context(&self) -> Context {
+    let mut context = Context::of(&self.caller.principal);
+    let now = self.now();
+    context.set("aws:CurrentTime", now.iso8601_seconds());
+    context.set("aws:EpochTime", now.as_secs().to_string());
+    context.set("aws:RequestedRegion", self.region.as_str());
+    context.set("aws:SecureTransport", self.request.secure.to_string());
+    context.set("aws:UserAgent", self.request.user_agent.as_str());
+    context.set("aws:ViaAWSService", self.caller.invoked_by.is_some().to_string());
+    if let Some(service) = &self.caller.invoked_by {
+        context.set_all("aws:CalledVia", [service.as_str()]);
+        context.set("aws:CalledViaFirst", service.as_str());
+        context.set("aws:CalledViaLast", service.as_str());
+    }
+    if let Some(ip) = self.request.source_ip {
+        context.set("aws:SourceIp", ip.to_string());
+    }
+        context
     }
 
     /// A client that calls as the service-linked role of `service` (as

@@ -34,6 +34,8 @@ pub(crate) enum Question {
     ClockResume,
     /// Why a call was allowed or denied.
     Why { request_id: String },
+    /// The public addresses of a name that the region handed out.
+    Resolve { name: String },
     /// End an instance's or database's processes at once.
     Kill { workload: String },
     /// End a zone at once.

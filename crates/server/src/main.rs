@@ -1,5 +1,6 @@
 //! The binary `skyhold`.
 
+mod blueprints;
 mod cli;
 mod control;
 mod credentials;

@@ -277,6 +277,7 @@ impl Answers for Operator {
                 self.clock_changed()
             }
             Question::Why { request_id } => self.why(&request_id).await,
+            Question::Resolve { name } => self.resolve(&name).await,
             Question::Kill { workload } => self.kill(&workload).await,
             Question::KillZone { zone } => {
                 let zone = base::Zone::new(zone);
@@ -347,6 +348,15 @@ impl Operator {
             event["userIdentity"]["arn"].as_str().unwrap_or("unknown"),
             record.decision
         )))
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Json> {
+        let name = name.to_lowercase();
+        let all = kernel::names::all(self.kernel.store()).await?;
+        let found = all.into_iter().find(|(_, known)| known.name == name);
+        let (_, known) = found.with_context(|| format!("no resource is called {name}"))?;
+        let shown = if known.outside.is_empty() { known.inside } else { known.outside };
+        Ok(json!(shown))
     }
 
     async fn kill(&self, workload: &str) -> Result<Json> {

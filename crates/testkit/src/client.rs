@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use protocol::schema::{self, Protocol};
-use protocol::sigv4::{self, Credentials};
+use protocol::sigv4::{self, Credentials, Payload, Scope};
 use protocol::{OperationInput, ServiceError, Shape, wire};
 
 use crate::cloud::{Cloud, REGION};
@@ -83,11 +83,18 @@ impl TestClient {
         let host = HeaderValue::from_str(&self.address.to_string()).expect("an address");
         parts.headers.insert(http::header::HOST, host);
         let credentials = Credentials {
-            access_key_id: self.access_key_id.clone(),
-            secret_access_key: SECRET.to_owned(),
+            access_key_id: &self.access_key_id,
+            secret: SECRET,
             session_token: None,
         };
-        sigv4::sign(&mut parts, &body, &credentials, REGION, service, self.clock.now());
+        let sig = sigv4::Parts::of(&parts.method, &parts.uri, &parts.headers);
+        let scope = Scope { region: REGION, service };
+        let signed =
+            sigv4::sign(&sig, Payload::Bytes(&body), &credentials, &scope, self.clock.now());
+        for (name, value) in signed.headers {
+            let value = HeaderValue::from_str(&value).expect("a header value");
+            parts.headers.insert(HeaderName::from_static(name), value);
+        }
         self.send_unsigned(Request::from_parts(parts, body)).await
     }
 

@@ -15,4 +15,4 @@ mod identity;
 pub mod poll;
 
 pub use client::TestClient;
-pub use cloud::Cloud;
+pub use cloud::{ACCOUNT, Cloud, REGION, START};

@@ -1,0 +1,1 @@
+//! STS keeps no tables: a session token carries its session.
