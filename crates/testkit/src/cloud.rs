@@ -110,7 +110,9 @@ impl Cloud {
 
     /// A user that may do nothing.
     pub fn nobody(&self) -> TestClient {
-        self.user("nobody", r#"{"Version":"2012-10-17","Statement":[]}"#)
+        // A policy must say something; this allows what no service has.
+        let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"none:Nothing","Resource":"*"}]}"#;
+        self.user("nobody", document)
     }
 
     /// Moves the region's clock forward.

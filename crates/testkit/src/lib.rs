@@ -5,7 +5,7 @@
 //! ```no_run
 //! # async fn example(service: kernel::ServiceDef) {
 //! let cloud = testkit::Cloud::start(vec![service]).await;
-//! let alice = cloud.user("alice", r#"{"Version":"2012-10-17","Statement":[]}"#);
+//! let nobody = cloud.nobody();
 //! # }
 //! ```
 

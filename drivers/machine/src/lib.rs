@@ -25,7 +25,7 @@ use base::Zone;
 use tokio::sync::broadcast;
 
 pub use error::{Error, Result};
-pub use images::mmdebstrap_extract;
+pub use images::{Image, ImageRecipe, Images, mmdebstrap_extract};
 pub use linux::{LinuxMachine, MachineOptions, running_zones};
 pub use sandbox::init_main;
 pub use sim::{Answer, SimMachine};

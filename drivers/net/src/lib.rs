@@ -16,6 +16,7 @@ mod linux;
 mod model;
 mod namespace;
 mod netlink;
+mod probe;
 mod record;
 mod route;
 mod sim;
@@ -36,6 +37,7 @@ pub use fabric::{
     SecurityGroup, ServiceAddress, Subnet, Target, Vpc,
 };
 pub use linux::LinuxNet;
+pub use probe::{Probe, probe};
 pub use sim::SimNet;
 pub use socket::{in_namespace, tcp_connect, tcp_listen, tcp_socket, udp_bind};
 

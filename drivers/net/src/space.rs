@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use base::{Cidr, ResourceId};
 
-use crate::compile::nat_gateway;
-use crate::filter::{self, Ruleset};
+use crate::compile::{PUBLIC_IN, nat_gateway};
+use crate::filter::{self, Ruleset, connection};
 use crate::model::{
     Attachment, FAR_MAC, Far, INSIDE, INTERNET_MTU, Link, ROUTER_MAC, Space, VPC_MTU,
 };
@@ -231,7 +231,11 @@ impl Handle {
 
     fn apply_filters(&mut self, known: Option<&Ruleset>, desired: Option<&Ruleset>) -> Result<()> {
         match (known, desired) {
-            (_, Some(desired)) => filter::replace(&mut self.filter, &self.table, known, desired),
+            (_, Some(desired)) => {
+                filter::replace(&mut self.filter, &self.table, known, desired)?;
+                let moved = known.map(|known| known.lost_keys(PUBLIC_IN, desired));
+                connection::forget(&mut self.filter, &moved.unwrap_or_default())
+            }
             (Some(_), None) => filter::remove(&mut self.filter, &self.table),
             (None, None) => Ok(()),
         }

@@ -265,3 +265,75 @@ fn host_command(program: &str, arguments: &[&str]) -> String {
     let output = std::process::Command::new(program).args(arguments).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// Names the run folder of a test that runs this binary's [`victim`] in a process to kill.
+const VICTIM: &str = "NET_TEST_VICTIM";
+
+fn growing(size: u32) -> Vpc {
+    let mut vpc = pair();
+    for number in 10..10 + size {
+        interface(&mut vpc, number, 1, &format!("10.0.1.{}", number + 50), 1);
+        find(&mut vpc, number).public = vec![(
+            ip(&format!("10.0.1.{}", number + 50)),
+            ip(&format!("198.18.1.{}", number + 50)),
+        )];
+    }
+    nat(&mut vpc, 9, 1, "10.0.1.9", "198.18.0.9");
+    vpc
+}
+
+#[test]
+fn victim() {
+    let Ok(run_dir) = std::env::var(VICTIM) else { return };
+    let options = net::Options {
+        run_dir: run_dir.into(),
+        prefix: "lab".to_owned(),
+        egress: false,
+        public_pool: cidr("198.18.0.0/15"),
+    };
+    let net = net::LinuxNet::new(options).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for round in 0.. {
+        let size = if round % 2 == 0 { 40 } else { 3 };
+        runtime.block_on(net.apply(fabric(&[&growing(size)]))).unwrap();
+    }
+}
+
+#[test]
+fn a_driver_killed_at_any_moment_is_followed_by_one_that_makes_it_whole() {
+    let mut lab = Lab::new();
+    lab.apply(&fabric(&[&growing(0)]));
+    lab.serve(2, 80);
+    let mut flow = open(&lab, 1, "10.0.1.20");
+    for round in 0..8_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["victim", "--exact", "--nocapture"])
+            .env(VICTIM, &lab.options.run_dir)
+            .stderr(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The moment of the kill is the point of the test; nothing is waited for.
+        std::thread::sleep(Duration::from_millis(20 + round * 23));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lab.restart();
+        lab.apply(&fabric(&[&growing(5)]));
+        assert!(flow.echoes(), "round {round}");
+        for number in [9, 10, 14] {
+            assert!(lab.observe().interfaces[&eni(number)].up, "round {round}");
+        }
+        lab.reaches(14, "10.0.1.20", 80);
+        assert_eq!(lab.reaches(13, "10.0.1.20", 80), ip("10.0.1.63"));
+        let mounts = std::fs::read_dir(lab.options.run_dir.join("netns")).unwrap().count();
+        assert_eq!(mounts, 2 + 5 + 1 + 2, "round {round}");
+    }
+}
+
+#[test]
+fn every_feature_works_on_a_host_that_passes_these_tests() {
+    isolate();
+    for (feature, result) in net::probe() {
+        assert!(result.is_ok(), "{feature}: {result:?}");
+    }
+}

@@ -384,3 +384,63 @@ fn a_route_may_lead_to_an_interface_that_forwards() {
     lab.apply(&fabric(&[&vpc]));
     lab.is_cut(1, "192.0.2.7", 80);
 }
+
+#[test]
+fn a_flow_to_a_public_address_follows_it_to_its_new_holder() {
+    let lab = Lab::new();
+    let mut vpc = public_server();
+    interface(&mut vpc, 2, 1, "10.0.1.20", 1);
+    lab.apply(&fabric(&[&vpc]));
+    let client = net::udp_bind(&host(), "0.0.0.0:5000".parse().unwrap()).unwrap();
+    let receive = |number| {
+        let server = net::udp_bind(&lab.eni(number), "0.0.0.0:53".parse().unwrap()).unwrap();
+        server.set_nonblocking(false).unwrap();
+        server.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        server
+    };
+    let (first, second) = (receive(1), receive(2));
+    client.send_to(b"1", "198.18.0.10:53").unwrap();
+    assert_eq!(first.recv_from(&mut [0; 4]).unwrap().1.port(), 5000);
+    find(&mut vpc, 1).public.clear();
+    find(&mut vpc, 2).public.push((ip("10.0.1.20"), ip("198.18.0.10")));
+    lab.apply(&fabric(&[&vpc]));
+    client.send_to(b"2", "198.18.0.10:53").unwrap();
+    assert_eq!(second.recv_from(&mut [0; 4]).unwrap().1.port(), 5000);
+}
+
+#[test]
+fn large_transfers_pass_the_smaller_frames_of_the_internet_gateway() {
+    let lab = Lab::new();
+    let mut first = public_server();
+    subnet(&mut first, 2, "10.0.2.0/24", 2);
+    interface(&mut first, 2, 2, "10.0.2.20", 1);
+    nat(&mut first, 9, 1, "10.0.1.9", "198.18.0.9");
+    let target = Target::NatGateway(id("nat", 9));
+    first.route_tables[1].routes.push(Route { destination: Cidr::ALL, target });
+    let mut second = vpc(2, "10.0.0.0/16");
+    subnet(&mut second, 3, "10.0.1.0/24", 1);
+    open_group(&mut second, 2);
+    interface(&mut second, 3, 3, "10.0.1.10", 2);
+    find(&mut second, 3).public.push((ip("10.0.1.10"), ip("198.18.0.30")));
+    lab.apply(&fabric(&[&first, &second]));
+    lab.serve(3, 80);
+    lab.serve(1, 80);
+    let patience = std::time::Duration::from_secs(10);
+    let ways = [(lab.eni(2), "198.18.0.30"), (lab.eni(1), "198.18.0.30"), (host(), "198.18.0.10")];
+    for (from, to) in ways {
+        let mut flow = Flow::open(&from, to, 80, patience).unwrap();
+        assert!(flow.echoes_much(), "{to} from {from:?}");
+    }
+}
+
+#[test]
+fn workloads_may_ping_and_serve_low_ports_without_privilege() {
+    let lab = Lab::new();
+    lab.apply(&fabric(&[&public_server()]));
+    let read = |name: &str| {
+        let path = format!("/proc/sys/net/ipv4/{name}");
+        net::in_namespace(&lab.eni(1), move || std::fs::read_to_string(path)).unwrap()
+    };
+    assert_eq!(read("ip_unprivileged_port_start").trim(), "0");
+    assert_eq!(read("ping_group_range").split_whitespace().last(), Some("2147483647"));
+}

@@ -183,10 +183,6 @@ impl Target {
     pub(crate) fn reopen(&self) {
         lock(&self.open).closed = false;
     }
-
-    pub(crate) fn open_connections(&self) -> usize {
-        lock(&self.open).sockets.len()
-    }
 }
 
 /// A lock whose holder can't leave it half-changed, so a panic elsewhere is no reason to stop.

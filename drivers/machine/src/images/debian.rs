@@ -8,7 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Doing as _, Error, Result};
 
-const BOOTSTRAP: &str = include_str!("assets/bootstrap.sh");
+pub(super) const BOOTSTRAP: &str = include_str!("assets/bootstrap.sh");
 
 /// The most of a failed command's output that an error carries.
 const OUTPUT_TAIL: usize = 2000;

@@ -28,7 +28,8 @@ const ACL_OUT: &str = "acl-out";
 const ACL_IN: &str = "acl-in";
 const GROUP_OUT: &str = "group-out";
 const GROUP_IN: &str = "group-in";
-const PUBLIC_IN: &str = "public-in";
+/// The map from public addresses to private ones.
+pub(crate) const PUBLIC_IN: &str = "public-in";
 const PUBLIC_OUT: &str = "public-out";
 const HAS_PUBLIC: &str = "has-public";
 const RESOLVERS: &str = "resolvers";

@@ -16,7 +16,7 @@ use crate::model::{
 use crate::route::{MAIN, Way};
 use crate::{DNS_ADDRESS, Error, Fabric, METADATA_ADDRESS, Options, Result, TIME_ADDRESS};
 
-pub(crate) use filters::nat_gateway;
+pub(crate) use filters::{PUBLIC_IN, nat_gateway};
 
 /// The address that a VPC's router sends to on its link to the internet namespace, and the other
 /// way round. Fixed neighbours stand for them, so neither exists anywhere.

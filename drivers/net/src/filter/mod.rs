@@ -1,8 +1,9 @@
 //! nf_tables: rulesets as values, and the one atomic step from one to the next.
 
+pub(crate) mod connection;
 pub(crate) mod expression;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::net::Ipv4Addr;
 
@@ -185,6 +186,15 @@ impl Ruleset {
     /// Adds a set.
     pub(crate) fn set(&mut self, name: impl Into<String>, set: Set) {
         self.sets.insert(name.into(), set);
+    }
+
+    /// The addresses that are keys of the map `name` here, and there are none or have another value.
+    pub(crate) fn lost_keys(&self, name: &str, there: &Self) -> BTreeSet<Ipv4Addr> {
+        let Some(here) = self.sets.get(name) else { return BTreeSet::new() };
+        let kept = |key: &Vec<u8>| there.sets.get(name).and_then(|set| set.elements.get(key));
+        let lost = here.elements.iter().filter(|(key, value)| kept(key) != Some(*value));
+        let address = |key: &Vec<u8>| <[u8; 4]>::try_from(key.as_slice()).ok().map(Ipv4Addr::from);
+        lost.filter_map(|(key, _)| address(key)).collect()
     }
 
     /// A number that differs, in practice, between any two rulesets.

@@ -294,6 +294,18 @@ pub(crate) fn host() -> PathBuf {
     PathBuf::from("/proc/thread-self/ns/net")
 }
 
+impl Flow {
+    /// Whether a megabyte comes back, sent while it is read.
+    pub(crate) fn echoes_much(&mut self) -> bool {
+        const BYTES: usize = 1 << 20;
+        let mut writer = self.stream.try_clone().unwrap();
+        let sent = std::thread::spawn(move || writer.write_all(&vec![7; BYTES]));
+        let mut buffer = vec![0; BYTES];
+        let received = self.stream.read_exact(&mut buffer);
+        sent.join().unwrap().is_ok() && received.is_ok()
+    }
+}
+
 /// Whether an ICMP echo request is answered.
 pub(crate) fn pings(namespace: &Path, to: &str) -> bool {
     use rustix::net::{AddressFamily, SocketType, ipproto, recv, sendto, socket};

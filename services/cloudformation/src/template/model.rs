@@ -36,6 +36,8 @@ pub struct Template {
 /// A resource as the template declares it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
+    /// The declaration as it stands in the template.
+    pub body: Value,
     /// Its type, as `AWS::EC2::VPC`.
     pub kind: String,
     /// Its properties, functions and all.
@@ -265,7 +267,12 @@ const RESOURCE_MEMBERS: [&str; 9] = [
 ];
 
 impl Resource {
-    fn read(name: &str, body: &Value) -> Result<Self> {
+    /// Reads the declaration of the resource `name`.
+    ///
+    /// # Errors
+    ///
+    /// A member is missing, unknown or malformed.
+    pub fn read(name: &str, body: &Value) -> Result<Self> {
         let members = body
             .as_object()
             .ok_or_else(|| TemplateError::format("Any Resources member must be an object."))?;
@@ -306,6 +313,7 @@ impl Resource {
             metadata: members.get("Metadata").cloned(),
             properties,
             kind,
+            body: body.clone(),
         })
     }
 
