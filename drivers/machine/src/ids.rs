@@ -24,15 +24,16 @@ pub(crate) struct IdRanges {
 }
 
 impl IdRanges {
-    pub(crate) fn open(data_dir: &Path) -> Result<Self> {
-        let folder = data_dir.join("id-ranges");
-        fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
-        Ok(Self { folder })
+    /// The ranges noted in the folder of volumes, because volumes and workloads without one draw
+    /// from the same numbers.
+    pub(crate) fn new(volumes: &Path) -> Self {
+        Self { folder: volumes.join(".id-ranges") }
     }
 
     /// The range of `key`, the same each time until it is released. The search starts at a place
     /// drawn from folder and key, so that two data folders on one host hardly ever meet.
     pub(crate) fn allocate(&self, key: &str) -> Result<u32> {
+        fs::create_dir_all(&self.folder).doing(|| format!("make {}", self.folder.display()))?;
         let digest = Md5::digest(format!("{}\n{key}", self.folder.display()));
         let start = digest.iter().take(4).fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
         for offset in 0..RANGES {
@@ -75,12 +76,12 @@ mod tests {
     #[test]
     fn each_key_has_a_range_of_its_own_until_released() {
         let folder = tempfile::tempdir().unwrap();
-        let ranges = IdRanges::open(folder.path()).unwrap();
+        let ranges = IdRanges::new(folder.path());
         let first = ranges.allocate("vol-1").unwrap();
         assert_eq!(first % ID_RANGE, 0);
         assert_eq!(ranges.allocate("vol-1").unwrap(), first);
         assert_ne!(ranges.allocate("vol-2").unwrap(), first);
         ranges.release(first).unwrap();
-        assert!(!folder.path().join("id-ranges").join(((first - FIRST) / ID_RANGE).to_string()).is_symlink());
+        assert!(!folder.path().join(".id-ranges").join(((first - FIRST) / ID_RANGE).to_string()).is_symlink());
     }
 }

@@ -4,12 +4,13 @@
 //! outlives the control plane. [`LinuxMachine`] talks to the supervisors of a region; [`SimMachine`]
 //! plays them in tests. A workload is a sandbox with its own init, one program inside a root file
 //! system, or a built-in program of this executable ([`program`]). [`Images`] builds the root trees
-//! they share, [`Volumes`] the disks they write to, [`probe`] tells what the host can do.
+//! they share, [`Volumes`] the disks they write to, [`probe()`] tells what the host can do.
 
 mod error;
 mod ids;
 mod images;
 mod linux;
+mod probe;
 pub mod program;
 mod sandbox;
 mod sim;
@@ -27,7 +28,8 @@ use tokio::sync::broadcast;
 pub use error::{Error, Result};
 pub use images::{Image, ImageRecipe, Images, mmdebstrap_extract};
 pub use linux::{LinuxMachine, MachineOptions, running_zones};
-pub use sandbox::init_main;
+pub use probe::{Feature, probe, probe_with};
+pub use sandbox::{init_main, is_init};
 pub use sim::{Answer, SimMachine};
 pub use spec::{
     Access, Bind, Event, EventKind, Exec, Exit, Kind, Limits, Output, Process, Program, Root,

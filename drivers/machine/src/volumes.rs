@@ -33,20 +33,12 @@ pub struct Volumes {
 }
 
 impl Volumes {
-    /// The volumes in `data_dir`, which is made when missing.
-    ///
-    /// # Errors
-    ///
-    /// When the folders cannot be made.
-    pub fn open(data_dir: &Path) -> Result<Self> {
-        let folder = data_dir.join("volumes");
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder.join(TEMPLATES))
-            .doing(|| format!("make {}", folder.display()))?;
-        let launcher = PathBuf::from(launch::OWN_EXECUTABLE);
-        Ok(Self { folder, ids: IdRanges::open(data_dir)?, launcher })
+    /// The volumes in `folder`, which should be `<data_dir>/volumes` of the zones that use them.
+    /// Nothing is read or made yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        let ids = IdRanges::new(&folder);
+        Self { folder, ids, launcher: PathBuf::from(launch::OWN_EXECUTABLE) }
     }
 
     /// Uses another executable than this one to start launchers: one whose `main` calls
@@ -126,7 +118,10 @@ impl Volumes {
     ///
     /// When the folder cannot be read.
     pub fn list(&self) -> Result<Vec<String>> {
-        let entries = fs::read_dir(&self.folder).doing(|| "list volumes".to_owned())?;
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.doing(|| "list volumes".to_owned())?,
+        };
         let mut names: Vec<String> = entries
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
@@ -194,6 +189,11 @@ impl Volumes {
     /// A file system of a size, made once.
     fn template(&self, size_bytes: u64) -> Result<PathBuf> {
         let folder = self.folder.join(TEMPLATES);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .doing(|| format!("make {}", folder.display()))?;
         let path = folder.join(format!("ext4-{size_bytes}.img"));
         if path.exists() {
             return Ok(path);
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_volume_is_sparse_and_goes_with_its_ids() {
         let folder = tempfile::tempdir().unwrap();
-        let volumes = Volumes::open(folder.path()).unwrap();
+        let volumes = Volumes::new(folder.path());
         let path = volumes.create("vol-1", 8 << 30).unwrap();
         let disk = fs::metadata(path.join(DISK_FILE)).unwrap();
         assert_eq!(disk.len(), 8 << 30);

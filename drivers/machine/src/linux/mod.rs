@@ -69,6 +69,14 @@ struct Link {
 }
 
 impl LinuxMachine {
+    /// The machine of these zones. Nothing is started yet: each zone's supervisor is found, or
+    /// started, when it is first needed, or by [`Self::start_all`].
+    pub fn new(options: MachineOptions) -> Self {
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let zones = options.zones.iter().map(|zone| (zone.clone(), Link::default())).collect();
+        Self { shared: Arc::new(Shared { options, zones, events }) }
+    }
+
     /// Connects to all zones' supervisors and starts those that do not run, except in zones that
     /// were killed. What runs already goes on: [`Machine::list`] tells.
     ///
@@ -76,19 +84,16 @@ impl LinuxMachine {
     ///
     /// When a supervisor can be neither reached nor started; its log is
     /// `<run_dir>/zone-<name>/supervisor.log`.
-    pub async fn new(options: MachineOptions) -> Result<Self> {
-        let (events, _) = broadcast::channel(EVENTS_MAX);
-        let zones = options.zones.iter().map(|zone| (zone.clone(), Link::default())).collect();
-        let machine = Self { shared: Arc::new(Shared { options, zones, events }) };
+    pub async fn start_all(&self) -> Result<()> {
         let mut opening = tokio::task::JoinSet::new();
-        for zone in machine.shared.zones.keys().cloned() {
-            let shared = Arc::clone(&machine.shared);
+        for zone in self.shared.zones.keys().cloned() {
+            let shared = Arc::clone(&self.shared);
             opening.spawn(async move { shared.open_unless_killed(&zone).await });
         }
         while let Some(opened) = opening.join_next().await {
             opened.map_err(|error| Error::Refused(error.to_string()))??;
         }
-        Ok(machine)
+        Ok(())
     }
 
     /// Kills a zone as a power cut would: its supervisor and all that runs in it, at once. It stays
@@ -129,29 +134,17 @@ impl LinuxMachine {
         self.shared.is_killed(zone)
     }
 
-    /// Stops all workloads as `how` says, and then all supervisors.
+    /// Stops all workloads, each in its own way and grace, and then all supervisors, also those
+    /// that an earlier control plane left running.
     ///
     /// # Errors
     ///
     /// The first supervisor's that does not end; the others are asked all the same.
-    pub async fn shutdown(&self, how: Stop) -> Result<()> {
+    pub async fn shutdown(&self) -> Result<()> {
         let mut ending = tokio::task::JoinSet::new();
-        for (zone, link) in &self.shared.zones {
-            let Some(connection) = link.connection().take() else { continue };
-            connection.expect_end();
-            let zone = zone.clone();
-            ending.spawn(async move {
-                let answer = connection.ask(Action::Shutdown { how }, REQUEST_TIMEOUT).await;
-                connection.closed().await;
-                match answer {
-                    // It ends so fast that the answer may be lost.
-                    Ok(_) | Err(Error::ZoneDown { .. }) => Ok(()),
-                    Err(error) => {
-                        tracing::warn!(%zone, %error, "a zone supervisor did not end in order");
-                        Err(error)
-                    }
-                }
-            });
+        for zone in self.shared.zones.keys().cloned() {
+            let shared = Arc::clone(&self.shared);
+            ending.spawn(async move { shared.end(&zone).await });
         }
         let mut outcome = Ok(());
         while let Some(ended) = ending.join_next().await {
@@ -228,6 +221,36 @@ impl Shared {
         *link.connection() = Some(Arc::clone(&connection));
         self.send(zone, String::new(), EventKind::SupervisorBack);
         Ok(connection)
+    }
+
+    /// Ends a zone's supervisor, if it runs.
+    async fn end(self: &Arc<Self>, zone: &Zone) -> Result<()> {
+        let link = self.link(zone)?;
+        let _opening = link.opening.lock().await;
+        let current = link.connection().take();
+        let options = &self.options;
+        let connection = match current {
+            Some(connection) => connection,
+            None => {
+                let run_dir = options.run_dir.clone();
+                let zone = ZoneOptions::new(zone.clone(), run_dir, options.data_dir.clone());
+                match Connection::open(self, &zone).await {
+                    Ok(connection) => connection,
+                    Err(_) => return Ok(()),
+                }
+            }
+        };
+        connection.expect_end();
+        let how = Stop::Graceful { grace: None };
+        let answer = connection.ask(Action::Shutdown { how }, REQUEST_TIMEOUT).await;
+        match answer {
+            // It ends so fast that the answer may be lost.
+            Ok(_) | Err(Error::ZoneDown { .. }) => {
+                connection.closed().await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Called by a connection when its supervisor is gone.

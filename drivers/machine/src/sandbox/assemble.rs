@@ -303,7 +303,7 @@ pub(super) fn copy_upper(request: &CopyUpper) -> Result<()> {
     Err(syscall::exec("/bin/cp", &argv, &[])).doing(|| "execute /bin/cp".to_owned())
 }
 
-fn leave_host_mounts() -> Result<()> {
+pub(super) fn leave_host_mounts() -> Result<()> {
     syscall::unshare(libc::CLONE_NEWNS).doing(|| "leave the host's mounts".to_owned())?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(|| "make mounts private".to_owned())

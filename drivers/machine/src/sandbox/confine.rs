@@ -54,6 +54,11 @@ pub(super) fn program() -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
+/// Loads the filter alone, to see whether the kernel takes it.
+pub(super) fn try_filter() -> io::Result<()> {
+    load_filter(&filter(DENIED))
+}
+
 fn bound(keep: CapabilitySet) -> io::Result<()> {
     for capability in CapabilitySet::all().iter() {
         if keep.contains(capability) {

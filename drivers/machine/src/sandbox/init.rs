@@ -13,7 +13,7 @@ use crate::wire::{read_frame, write_frame};
 
 use super::plan::{Job, LAUNCHER, Plan, Report};
 use super::syscall::{self, Side};
-use super::{assemble, confine, enter, guest};
+use super::{assemble, attempt, confine, enter, guest};
 
 /// Descriptors that every workload may open, and how far it may raise that itself.
 const OPEN_FILES: Rlimit = Rlimit { current: Some(65_536), maximum: Some(1 << 20) };
@@ -21,11 +21,15 @@ const OPEN_FILES: Rlimit = Rlimit { current: Some(65_536), maximum: Some(1 << 20
 /// Under memory pressure the host's kernel should take a workload before its supervisor.
 const OUT_OF_MEMORY_SCORE: &str = "300";
 
+/// Whether this process was started to launch a workload: [`init_main`] will not return then.
+pub fn is_init() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == LAUNCHER)
+}
+
 /// Becomes a launcher when this process was started as one, and then never returns. Call it first
 /// thing in `main`, before any thread is started.
 pub fn init_main() {
-    let is_launcher = std::env::args_os().nth(1).is_some_and(|argument| argument == LAUNCHER);
-    if !is_launcher {
+    if !is_init() {
         return;
     }
     match Launcher::take_descriptors() {
@@ -64,6 +68,7 @@ impl Launcher {
                 Job::Launch(plan) => self.launch(&plan),
                 Job::Enter(request) => enter::run(&self, &request),
                 Job::CopyUpper(request) => assemble::copy_upper(&request),
+                Job::Try(feature, folder) => attempt::run(feature, &folder),
             });
         match outcome {
             Ok(()) => syscall::exit_now(0),

@@ -1,15 +1,14 @@
 //! Starting launchers, and talking to them.
 
-use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::error::{Doing as _, Error, Result};
-use crate::wire::write_frame;
+use crate::wire::{read_frame, write_frame};
 
-use super::plan::{Job, LAUNCHER};
+use super::plan::{Job, LAUNCHER, Report};
 use super::syscall;
 
 /// This process's executable, also when it was replaced on disk since.
@@ -40,14 +39,17 @@ pub(crate) fn run_to_end(executable: &Path, job: &Job) -> Result<()> {
     drop(command);
     send(&status, job)?;
     let output = child.wait_with_output().doing(|| "wait for the launcher".to_owned())?;
-    let mut report = Vec::new();
-    status.read_to_end(&mut report).doing(|| "hear from the launcher".to_owned())?;
     if output.status.success() {
         return Ok(());
     }
-    let mut text = String::from_utf8_lossy(&output.stderr).into_owned();
-    text.push_str(&String::from_utf8_lossy(report.get(4..).unwrap_or_default()));
-    Err(Error::Command { command: "the launcher".to_owned(), output: text })
+    let report = read_frame(&mut status).ok().flatten().unwrap_or_default();
+    match serde_json::from_slice(&report) {
+        Ok(Report::Failed(reason)) => Err(Error::Refused(reason)),
+        Ok(Report::Pid(_) | Report::Started | Report::Exited(_) | Report::Output(_)) | Err(_) => {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(Error::Command { command: "the launcher".to_owned(), output: text })
+        }
+    }
 }
 
 /// Gives a launcher where the workload's output goes, and a program's control socket.

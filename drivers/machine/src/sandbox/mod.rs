@@ -9,6 +9,7 @@
 //! nothing has to be unmounted by anybody.
 
 mod assemble;
+mod attempt;
 mod confine;
 mod enter;
 mod guest;
@@ -20,4 +21,4 @@ pub(crate) mod loops;
 pub(crate) mod plan;
 pub(crate) mod syscall;
 
-pub use init::init_main;
+pub use init::{init_main, is_init};

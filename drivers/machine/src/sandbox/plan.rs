@@ -22,6 +22,19 @@ pub(crate) enum Job {
     Enter(Enter),
     /// Copy what was written to a root volume.
     CopyUpper(CopyUpper),
+    /// Try one of the host's features, using an empty folder.
+    Try(HostFeature, PathBuf),
+}
+
+/// A feature of the host's kernel that sandboxes need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum HostFeature {
+    UserNamespaces,
+    IdMappedMounts,
+    Overlay,
+    LoopDevices,
+    Seccomp,
+    PidNamespaces,
 }
 
 /// Which disk's upper layer to copy, and where to.

@@ -63,7 +63,7 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
     sweep_mounts(&folder.join("mounts"))?;
     let (jobs, todo) = channel();
     let supervisor = Arc::new(Supervisor {
-        ids: IdRanges::open(&options.data_dir)?,
+        ids: IdRanges::new(&options.data_dir.join("volumes")),
         folder,
         hierarchies,
         group_prefix,
