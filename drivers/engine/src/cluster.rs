@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::host::{Event, Host};
 use crate::kind::EngineKind;
 use crate::member::Member;
-use crate::node::{Marker, Node, NodeId, Role, Seed};
+use crate::node::{Branch, Marker, Node, NodeId, Role, Seed};
 use crate::parameters;
 use crate::plan::{Life, Promise, View};
 use crate::seed::{self, SnapshotInfo};
@@ -99,6 +99,16 @@ pub(crate) struct Ledger {
     pub(crate) confirmed: Option<Instant>,
     /// Whether the refusal to fail over was told.
     pub(crate) refused: bool,
+    /// The promotions until now.
+    pub(crate) branches: Vec<Branch>,
+}
+
+impl Ledger {
+    /// What a node's volume is to remember, in a cluster that makes no promise.
+    pub(crate) fn marker(&self, role: Role, seed: Seed) -> Marker {
+        let (epoch, branches) = (self.epoch, self.branches.clone());
+        Marker { version: 1, epoch, role, in_sync: false, seed, branches }
+    }
 }
 
 impl Cluster {
@@ -158,7 +168,7 @@ impl Cluster {
         }
         let joins = followers.iter().map(|member| async {
             match origin {
-                Origin::Template(_) => member.control.follow(&primary.node, standby(member)).await,
+                Origin::Template(_) => self.follow_fresh(member, &primary).await,
                 Origin::Snapshot(_) => self.reseed(member, &primary).await,
             }
         });
@@ -188,7 +198,7 @@ impl Cluster {
             if seeded == Some(Seed::Template(template.name.clone())) {
                 let origin = Origin::Template(template.clone());
                 self.bring_up(&member, &origin, &primary).await?;
-                member.control.follow(&primary.node, standby(&member)).await
+                self.follow_fresh(&member, &primary).await
             } else {
                 self.reseed(&member, &primary).await
             }
@@ -236,10 +246,10 @@ impl Cluster {
         if member.role() != Role::Replica {
             return Err(Error::Refused(format!("{id} is not a read replica")));
         }
+        member.control.drain().await?;
+        let own = Ledger { epoch: 1, ..Ledger::default() };
+        own.marker(Role::Primary, Seed::Copy).write(&member.node.volume)?;
         member.control.promote().await?;
-        let marker =
-            Marker { version: 1, epoch: 1, role: Role::Primary, in_sync: false, seed: Seed::Copy };
-        marker.write(&member.node.volume)?;
         self.process(&member.node, Start::Primary { standby: None })?.install(&member.node)?;
         self.locked_members().retain(|other| other.node.id != id);
         Ok(member.node.clone())
@@ -532,9 +542,14 @@ impl Cluster {
             let seed = seed::fill(&self.spec(), &member.node, origin).await?;
             let epoch = self.ledger().epoch.max(1);
             self.ledger().epoch = epoch;
-            Marker { version: 1, epoch, role, in_sync: false, seed }.write(&member.node.volume)?;
+            self.ledger().marker(role, seed).write(&member.node.volume)?;
         }
         self.launch(member, primary).await
+    }
+
+    /// Makes a node follow that holds nothing yet that another could lack.
+    async fn follow_fresh(&self, member: &Member, primary: &Member) -> Result<()> {
+        member.control.follow(&primary.node, standby(member), "").await
     }
 
     /// Installs a node's files for its part, starts it and waits until it answers.
@@ -570,7 +585,8 @@ impl Cluster {
     /// How a node starts, given who is primary.
     pub(crate) fn start_of(&self, member: &Member, primary: &Node) -> OwnedStart {
         if member.node.id != primary.id {
-            return OwnedStart::Follower(primary.clone(), standby(member));
+            let (source, was_primary) = (primary.clone(), member.node.was_primary());
+            return OwnedStart::Follower { source, standby: standby(member), was_primary };
         }
         let standby = self.members().into_iter().find(|member| standby(member));
         let standby = standby.filter(|_| self.is_in_step()).map(|member| member.node.clone());
@@ -581,14 +597,16 @@ impl Cluster {
 /// A [`Start`] that owns the nodes it names.
 pub(crate) enum OwnedStart {
     Primary(Option<Node>),
-    Follower(Node, bool),
+    Follower { source: Node, standby: bool, was_primary: bool },
 }
 
 impl OwnedStart {
     pub(crate) fn get(&self) -> Start<'_> {
         match self {
             Self::Primary(standby) => Start::Primary { standby: standby.as_ref() },
-            Self::Follower(source, standby) => Start::Follower { source, standby: *standby },
+            Self::Follower { source, standby, was_primary } => {
+                Start::Follower { source, standby: *standby, was_primary: *was_primary }
+            }
         }
     }
 }
@@ -620,5 +638,6 @@ fn recall(members: &[Arc<Member>]) -> Ledger {
     let agreed = standby.and_then(|member| member.node.marker()).is_some_and(|other| {
         other.in_sync && other.epoch == marker.epoch && other.role == Role::Standby
     });
-    Ledger { epoch: marker.epoch, promised: marker.in_sync && agreed, ..Ledger::default() }
+    let promised = marker.in_sync && agreed;
+    Ledger { epoch: marker.epoch, promised, branches: marker.branches, ..Ledger::default() }
 }

@@ -71,7 +71,20 @@ pub(crate) struct Marker {
     /// acknowledges none without it.
     pub(crate) in_sync: bool,
     pub(crate) seed: Seed,
+    /// Where each promotion found the node that it promoted: what another node holds beyond that
+    /// is not part of the cluster's history.
+    pub(crate) branches: Vec<Branch>,
 }
+
+/// A promotion's place in the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Branch {
+    pub(crate) epoch: u64,
+    pub(crate) position: String,
+}
+
+/// How many promotions are remembered; a node that slept through more gets a new copy.
+pub(crate) const BRANCHES_MAX: usize = 64;
 
 const MARKER: &str = "cluster.json";
 
@@ -96,6 +109,11 @@ impl Marker {
 impl Node {
     pub(crate) fn marker(&self) -> Option<Marker> {
         Marker::read(&self.volume)
+    }
+
+    /// Whether it took writes when it last ran.
+    pub(crate) fn was_primary(&self) -> bool {
+        self.marker().is_some_and(|marker| marker.role == Role::Primary)
     }
 
     /// The folder of the node's sockets.

@@ -15,7 +15,7 @@ use crate::cluster::Origin;
 use crate::error::{Context, Error, Result};
 use crate::kind::EngineKind;
 use crate::member::Member;
-use crate::node::{Node, Role, Seed};
+use crate::node::{Node, Seed};
 use crate::spec::{ClusterSpec, data_folder};
 use crate::template::{blocking, copy_tree};
 use crate::tool::{Owner, ROOT, RootCommand};
@@ -192,8 +192,7 @@ pub(crate) async fn prepare_rejoin(
     node: &Node,
     primary: &Member,
 ) -> Result<()> {
-    let was_primary = node.marker().is_some_and(|marker| marker.role == Role::Primary);
-    if spec.root.kind != EngineKind::PostgreSql || !was_primary {
+    if spec.root.kind != EngineKind::PostgreSql || !node.was_primary() {
         return Ok(());
     }
     primary.control.checkpoint().await?;

@@ -89,6 +89,9 @@ pub enum Start<'a> {
         source: &'a Node,
         /// Whether commits wait for it.
         standby: bool,
+        /// Whether it took writes when it last ran. It then takes back what no standby has
+        /// acknowledged, where the engine can.
+        was_primary: bool,
     },
 }
 
@@ -148,7 +151,12 @@ impl ClusterSpec {
         let rendered = config::render(self, node, start)?;
         let mut argv = vec![program];
         argv.extend(rendered.arguments);
-        let env = [("PATH", "/usr/sbin:/usr/bin"), ("LANG", "C.UTF-8"), ("HOME", "/data")];
+        // The caches' roots hold no locale, and these engines order nothing by one.
+        let language = match kind {
+            EngineKind::Valkey | EngineKind::Redis => "C",
+            EngineKind::MariaDb | EngineKind::MySql | EngineKind::PostgreSql => "C.UTF-8",
+        };
+        let env = [("PATH", "/usr/sbin:/usr/bin"), ("LANG", language), ("HOME", "/data")];
         let (stop_signal, fast_signal) = match kind {
             EngineKind::PostgreSql => ("SIGINT", "SIGQUIT"),
             EngineKind::MariaDb | EngineKind::MySql | EngineKind::Valkey | EngineKind::Redis => {

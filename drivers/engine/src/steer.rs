@@ -9,11 +9,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Cluster, host_error, standby};
+use crate::cluster::{Cluster, Ledger, host_error, standby};
 use crate::error::{Error, Result};
 use crate::host::Event;
 use crate::member::Member;
-use crate::node::{Marker, NodeId, Role, Seed};
+use crate::node::{BRANCHES_MAX, Branch, Marker, NodeId, Role, Seed};
 use crate::plan::{self, Action, Promise};
 use crate::seed;
 use crate::spec::Start;
@@ -171,14 +171,16 @@ impl Cluster {
                 Action::Recover(_) => self.recover(&member).await,
                 Action::Hold(_) => self.hold(&member, &primary).await,
                 Action::Start(_) => self.rejoin(&member, &primary).await,
-                Action::Follow(_) => self.follow(&member, &primary).await,
+                Action::Follow(_) => match self.follow(&member, &primary).await {
+                    Err(error @ Error::Diverged { .. }) => {
+                        self.renew(&member, &primary, error.chain()).await
+                    }
+                    done => done,
+                },
                 Action::Reseed(_) => {
                     let broken = member.seen().state.clone().and_then(|state| state.broken);
                     let reason = broken.unwrap_or_else(|| "it found no way to follow".into());
-                    self.reseed(&member, &primary).await?;
-                    let node = member.node.id.clone();
-                    self.host.notice(Event::Reseeded { node, reason });
-                    Ok(())
+                    self.renew(&member, &primary, reason).await
                 }
                 Action::FailOver(_) | Action::Release | Action::Open(_) => Ok(()),
             }
@@ -204,16 +206,20 @@ impl Cluster {
             let fenced = self.host.fence(&former.node).await;
             fenced.map_err(|source| host_error("fence", &former.node, source))?;
         }
-        let epoch = self.ledger().epoch + 1;
+        let drained = timeout(PROMOTE_MAX, target.control.drain()).await;
+        let position = drained.map_err(|_| Error::Timeout("a follower to apply its log"))??;
         let seed = target.node.marker().map_or(Seed::Copy, |marker| marker.seed);
-        Marker { version: 1, epoch, role: Role::Primary, in_sync: false, seed }
-            .write(&target.node.volume)?;
-        {
+        let marker = {
             let mut ledger = self.ledger();
-            ledger.epoch = epoch;
-            ledger.promised = false;
-            ledger.refused = false;
-        }
+            let epoch = ledger.epoch + 1;
+            let mut branches = ledger.branches.clone();
+            branches.push(Branch { epoch, position });
+            let forgotten = branches.len().saturating_sub(BRANCHES_MAX);
+            branches.drain(..forgotten);
+            *ledger = Ledger { epoch, branches, ..Ledger::default() };
+            ledger.marker(Role::Primary, seed)
+        };
+        marker.write(&target.node.volume)?;
         let part = std::mem::replace(&mut target.seen().role, Role::Primary);
         if let Some(former) = &former {
             former.changed();
@@ -242,6 +248,7 @@ impl Cluster {
         let member = self.member(id)?;
         let follows = member.seen().state.as_ref().is_some_and(|state| state.source.is_some());
         if follows {
+            member.control.drain().await?;
             self.promote(&member).await?;
         } else {
             member.control.open().await?;
@@ -315,15 +322,14 @@ impl Cluster {
     /// Writes the promise to both volumes: first where it matters less, so that a crash in between
     /// reads as no promise.
     fn note_promise(&self, promised: bool) -> Result<()> {
-        let epoch = self.ledger().epoch;
         let members = self.members();
         let pair = [Role::Standby, Role::Primary].map(|role| {
             members.iter().find(|member| member.role() == role).map(|member| (member, role))
         });
         for (member, role) in pair.into_iter().flatten() {
             let seed = member.node.marker().map_or(Seed::Copy, |marker| marker.seed);
-            Marker { version: 1, epoch, role, in_sync: promised, seed }
-                .write(&member.node.volume)?;
+            let marker = Marker { in_sync: promised, ..self.ledger().marker(role, seed) };
+            marker.write(&member.node.volume)?;
         }
         let mut ledger = self.ledger();
         ledger.promised = promised;
@@ -346,6 +352,11 @@ impl Cluster {
             Err(error @ (Error::Diverged { .. } | Error::Tool { .. })) => error.chain(),
             Err(error) => return Err(error),
         };
+        self.renew(member, primary, reason).await
+    }
+
+    /// Gives a follower a new copy and tells why.
+    async fn renew(&self, member: &Member, primary: &Member, reason: String) -> Result<()> {
         self.reseed(member, primary).await?;
         self.host.notice(Event::Reseeded { node: member.node.id.clone(), reason });
         Ok(())
@@ -354,17 +365,32 @@ impl Cluster {
     async fn follow(&self, member: &Member, primary: &Member) -> Result<()> {
         let start = self.start_of(member, &primary.node);
         self.process(&member.node, start.get())?.install(&member.node)?;
-        member.control.follow(&primary.node, standby(member)).await?;
+        let branch = self.branch_after(member)?;
+        member.control.follow(&primary.node, standby(member), &branch).await?;
         settle(member).await?;
         self.mark_follower(member)?;
+        let start = self.start_of(member, &primary.node);
+        self.process(&member.node, start.get())?.install(&member.node)?;
         self.host.notice(Event::Rejoined { node: member.node.id.clone() });
         Ok(())
     }
 
+    /// Where the cluster's history went on without this node, if it did.
+    fn branch_after(&self, member: &Member) -> Result<String> {
+        let known = member.node.marker().map_or(0, |marker| marker.epoch);
+        let ledger = self.ledger();
+        let first = ledger.branches.iter().find(|branch| branch.epoch > known);
+        let oldest = ledger.branches.first().map_or(0, |branch| branch.epoch);
+        if ledger.branches.len() == BRANCHES_MAX && known + 1 < oldest {
+            let detail = "it was away for too many promotions".into();
+            return Err(Error::Diverged { node: member.node.id.clone(), detail });
+        }
+        Ok(first.map(|branch| branch.position.clone()).unwrap_or_default())
+    }
+
     fn mark_follower(&self, member: &Member) -> Result<()> {
-        let epoch = self.ledger().epoch;
         let seed = member.node.marker().map_or(Seed::Copy, |marker| marker.seed);
-        let marker = Marker { version: 1, epoch, role: member.role(), in_sync: false, seed };
+        let marker = self.ledger().marker(member.role(), seed);
         marker.write(&member.node.volume)
     }
 
@@ -373,13 +399,11 @@ impl Cluster {
         let fenced = self.host.fence(&member.node).await;
         fenced.map_err(|source| host_error("fence", &member.node, source))?;
         let copied = seed::copy_node(&self.spec(), primary, &member.node).await?;
-        let epoch = self.ledger().epoch;
-        let marker =
-            Marker { version: 1, epoch, role: member.role(), in_sync: false, seed: Seed::Copy };
+        let marker = self.ledger().marker(member.role(), Seed::Copy);
         marker.write(&member.node.volume)?;
         self.launch(member, primary).await?;
         seed::after_copy(member, &copied).await?;
-        member.control.follow(&primary.node, standby(member)).await
+        member.control.follow(&primary.node, standby(member), "").await
     }
 }
 

@@ -38,7 +38,7 @@ impl Engines {
     ///
     /// [`Error::Tool`] when the engine's own set-up fails.
     pub async fn template(&self, root: &EngineRoot) -> Result<Template> {
-        let name = format!("{}-{}-template-1", root.kind, root.version);
+        let name = format!("{}-{}-template-2", root.kind, root.version);
         let path = self.folder().join(&name);
         let id = path.join("template-id");
         let _lock = self.lock(&name).await?;
@@ -152,7 +152,29 @@ async fn make_postgres(root: &EngineRoot, volume: &Path, owner: Owner) -> Result
     let argv = argv.map(|word| word.replace("/etc/skyhold-engine-seed", "/data/conf/seed"));
     let command = RootCommand::new(&root.path, owner, argv.into());
     command.bind(volume, "/data").run(b"", MAKE_MAX).await?;
-    fs::remove_file(&seed).at("remove", &seed)
+    fs::remove_file(&seed).at("remove", &seed)?;
+    lower_limits(root, volume, owner).await
+}
+
+/// Records the smallest limits in the data: a standby refuses to start with smaller ones than those
+/// of the server that wrote it last, and the small classes have smaller ones than the default.
+async fn lower_limits(root: &EngineRoot, volume: &Path, owner: Owner) -> Result<()> {
+    let program = format!("/usr/lib/postgresql/{}/bin/postgres", root.series);
+    let mut argv = vec![program, "--single".into(), "-D".into(), "/data/pgdata".into()];
+    for limit in [
+        "max_connections=6",
+        "max_worker_processes=0",
+        "max_wal_senders=0",
+        "max_prepared_transactions=0",
+        "max_locks_per_transaction=10",
+        "dynamic_shared_memory_type=mmap",
+        "wal_level=replica",
+    ] {
+        argv.extend(["-c".to_owned(), limit.to_owned()]);
+    }
+    argv.push("postgres".into());
+    let command = RootCommand::new(&root.path, owner, argv);
+    command.bind(volume, "/data").run(b"", MAKE_MAX).await.map(drop)
 }
 
 /// Runs file work of more than a moment where it holds nobody up.

@@ -46,7 +46,7 @@ pub(super) fn render(
     values: &Parameters,
 ) -> Rendered {
     let standby = matches!(start, Start::Follower { standby: true, .. });
-    let follower = matches!(start, Start::Follower { .. });
+    let back = matches!(start, Start::Follower { was_primary: true, .. });
     let mut text = format!("[mariadbd]\n{FIXED}");
     let mut set = |name: &str, value: &dyn std::fmt::Display| {
         // Writing to a String cannot fail.
@@ -60,7 +60,7 @@ pub(super) fn render(
     set("rpl_semi_sync_master_enabled", &if holds { "ON" } else { "OFF" });
     set("rpl_semi_sync_slave_enabled", &if standby { "ON" } else { "OFF" });
     // A crashed primary that comes back as a follower takes back what no standby has acknowledged.
-    set("init_rpl_role", &if follower { "SLAVE" } else { "MASTER" });
+    set("init_rpl_role", &if back { "SLAVE" } else { "MASTER" });
     for (name, value) in values {
         set(name, value);
     }

@@ -74,6 +74,11 @@ impl MariaDb {
         ask(&self.work, self, question).await
     }
 
+    async fn stands_at(&self) -> Result<String> {
+        let row = self.ask("SELECT @@gtid_current_pos AS at").await?;
+        Ok(row.and_then(|row| text(&row, "at")).unwrap_or_default())
+    }
+
     async fn wait_for_gtid(&self, position: &str, limit_s: u64) -> Result<bool> {
         let question = format!("SELECT MASTER_GTID_WAIT('{position}', {limit_s}) AS reached");
         let row = self.ask(&question).await?;
@@ -90,6 +95,22 @@ async fn ask(slot: &Mutex<Option<Conn>>, engine: &MariaDb, question: &str) -> Re
     let row = connection.query_first(question).await?;
     *slot = Some(connection);
     Ok(row)
+}
+
+/// Whether a node at `position` holds a transaction that is not in the history of a source that
+/// took over at `branch`. There is one domain, so a position is `domain-server-number`.
+fn diverged(position: &str, branch: &str) -> bool {
+    let parts = |text: &str| {
+        let (_, rest) = text.split_once('-')?;
+        let (server, number) = rest.split_once('-')?;
+        Some((number.parse::<u64>().ok()?, server.to_owned()))
+    };
+    match (parts(position), parts(branch)) {
+        (Some((own, server)), Some((other, source))) => {
+            own > other || (own == other && server != source)
+        }
+        (Some(_) | None, None) | (None, Some(_)) => false,
+    }
 }
 
 fn text(row: &Row, column: &str) -> Option<String> {
@@ -165,11 +186,17 @@ impl Control for MariaDb {
         *self.work.lock().await = None;
     }
 
-    async fn follow(&self, source: &Node, standby: bool) -> Result<()> {
+    async fn follow(&self, source: &Node, standby: bool, branch: &str) -> Result<()> {
+        self.run(&["SET GLOBAL read_only=ON", "STOP SLAVE"]).await?;
         // One that was primary continues from the end of its own log; one that was a follower
         // stands where it has applied to, which its log records too.
-        let row = self.ask("SELECT @@gtid_current_pos AS at").await?;
-        let position = row.and_then(|row| text(&row, "at")).unwrap_or_default();
+        let position = self.stands_at().await?;
+        // The server compares numbers only, and would skip what it takes for known.
+        if diverged(&position, branch) {
+            let node = self.node.id.clone();
+            let detail = format!("it stands at {position}, its source went on from {branch}");
+            return Err(Error::Diverged { node, detail });
+        }
         let semi_sync = if standby { "ON" } else { "OFF" };
         let change = format!(
             "CHANGE MASTER TO MASTER_HOST='{}', MASTER_PORT={}, MASTER_USER='rdsrepladmin', \
@@ -178,8 +205,6 @@ impl Control for MariaDb {
             source.address, source.port, self.replication
         );
         self.run(&[
-            "SET GLOBAL read_only=ON",
-            "STOP SLAVE",
             "SET GLOBAL rpl_semi_sync_master_enabled=OFF",
             &format!("SET GLOBAL rpl_semi_sync_slave_enabled={semi_sync}"),
             &format!("SET GLOBAL gtid_slave_pos='{position}'"),
@@ -189,7 +214,7 @@ impl Control for MariaDb {
         .await
     }
 
-    async fn promote(&self) -> Result<()> {
+    async fn drain(&self) -> Result<String> {
         self.run(&["STOP SLAVE IO_THREAD"]).await?;
         if let Some(row) = self.ask("SHOW SLAVE STATUS").await? {
             let received = text(&row, "Gtid_IO_Pos").unwrap_or_default();
@@ -201,6 +226,11 @@ impl Control for MariaDb {
                 return Err(Error::Timeout("the end of the relay log"));
             }
         }
+        self.run(&["STOP SLAVE"]).await?;
+        self.stands_at().await
+    }
+
+    async fn promote(&self) -> Result<()> {
         self.run(&[
             "STOP SLAVE",
             "RESET SLAVE ALL",
@@ -271,5 +301,20 @@ impl Control for MariaDb {
         let number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
         let value = if number { value.to_owned() } else { literal(value) };
         self.run(&[&format!("SET GLOBAL `{}`={value}", name.replace('`', ""))]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::diverged;
+
+    #[test]
+    fn a_position_after_the_branch_is_another_history() {
+        assert!(!diverged("0-1-5", "0-1-7"));
+        assert!(!diverged("0-1-7", "0-1-7"));
+        assert!(diverged("0-1-8", "0-1-7"));
+        assert!(diverged("0-2-7", "0-1-7"));
+        assert!(!diverged("", "0-1-7"));
+        assert!(!diverged("0-1-8", ""));
     }
 }

@@ -64,10 +64,15 @@ pub(crate) trait Control: Send + Sync {
     /// Gives up the connections to a process that is no more.
     async fn forget(&self);
 
-    /// Makes a running follower follow `source` from where it stands.
-    async fn follow(&self, source: &Node, standby: bool) -> Result<()>;
+    /// Makes a running follower follow `source` from where it stands, unless it stands behind the
+    /// `branch` at which the histories of the two part.
+    async fn follow(&self, source: &Node, standby: bool, branch: &str) -> Result<()>;
 
-    /// Applies what a follower has received, ends its following and takes writes.
+    /// Makes a follower apply all it has received and take no more; returns where it then stands,
+    /// empty where the engine tells diverging histories apart by itself.
+    async fn drain(&self) -> Result<String>;
+
+    /// Ends a drained follower's following and makes it take writes.
     async fn promote(&self) -> Result<()>;
 
     /// Makes a node take writes that follows nobody.

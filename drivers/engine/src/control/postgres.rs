@@ -172,9 +172,14 @@ impl Control for Postgres {
         *self.work.lock().await = None;
     }
 
-    async fn follow(&self, _source: &Node, _standby: bool) -> Result<()> {
+    async fn follow(&self, _source: &Node, _standby: bool, _branch: &str) -> Result<()> {
         // Whom to follow stands in the files that were installed before.
         self.run("SELECT pg_reload_conf()").await
+    }
+
+    async fn drain(&self) -> Result<String> {
+        // Timelines tell histories apart, and a promotion applies everything first.
+        Ok(String::new())
     }
 
     async fn promote(&self) -> Result<()> {

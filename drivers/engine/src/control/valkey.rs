@@ -131,9 +131,13 @@ impl Control for Valkey {
         *self.work.lock().await = None;
     }
 
-    async fn follow(&self, source: &Node, _standby: bool) -> Result<()> {
+    async fn follow(&self, source: &Node, _standby: bool, _branch: &str) -> Result<()> {
         let (host, port) = (source.address.to_string(), source.port.to_string());
         self.run(&["REPLICAOF", &host, &port]).await
+    }
+
+    async fn drain(&self) -> Result<String> {
+        Ok(String::new())
     }
 
     async fn promote(&self) -> Result<()> {

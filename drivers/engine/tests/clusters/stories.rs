@@ -1,5 +1,6 @@
 //! What every database engine must survive.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,10 @@ pub(crate) async fn primary_fault<C: Client>(
         assert_ne!(bench.primary(), old);
         assert!(took <= limit, "took {took:?}");
         bench.whole().await?;
+        let standby =
+            bench.cluster.status().nodes.into_iter().find(|node| node.role == Role::Standby);
+        let mut standby = C::connect(bench.node(&standby.unwrap().id).port).await?;
+        arrives_all(&mut standby, &rows).await?;
         println!("round {round}: whole again {:?} after the fault", began.elapsed());
     }
     Ok(())
@@ -121,6 +126,20 @@ pub(crate) async fn read_replica<C: Client>() -> Outcome {
     assert!(!own.rows().await?.contains(&(0, 4)));
     assert!(!bench.client::<C>().await?.rows().await?.contains(&(0, 3)));
     Ok(())
+}
+
+/// Waits until a follower holds exactly these rows.
+async fn arrives_all<C: Client>(reader: &mut C, rows: &BTreeSet<(u64, u64)>) -> Outcome {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let seen = reader.rows().await?;
+        if seen == *rows {
+            return Ok(());
+        }
+        let (more, less) = (seen.difference(rows).count(), rows.difference(&seen).count());
+        assert!(Instant::now() < end, "{more} rows too many, {less} missing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn arrives<C: Client>(reader: &mut C, row: (u64, u64)) -> Outcome {
