@@ -1,6 +1,13 @@
 //! What is written reads back equal: every operation of every embedded service, in every protocol
 //! that the service speaks, in both directions.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "made values are bounded where they are made, and a panic fails the test"
+)]
+
 use bytes::Bytes;
 use http::Response;
 use http_body_util::BodyExt;
