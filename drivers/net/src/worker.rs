@@ -379,6 +379,8 @@ fn prepare_router() -> Result<()> {
         let name = |name: &str| format!("ipv4/conf/{scope}/{name}");
         // All interfaces may be asked for any address; whom to believe is the filters' matter.
         namespace::set(&name("rp_filter"), "0")?;
+        // The router's own ICMP errors come back through a NAT gateway, which passes them on.
+        namespace::set(&name("accept_local"), "1")?;
         namespace::set(&name("arp_ignore"), "0")?;
         namespace::set(&name("arp_filter"), "0")?;
         namespace::set(&name("proxy_arp"), "1")?;

@@ -299,6 +299,7 @@ impl Flow {
     pub(crate) fn echoes_much(&mut self) -> bool {
         const BYTES: usize = 1 << 20;
         let mut writer = self.stream.try_clone().unwrap();
+        writer.set_write_timeout(Some(PATIENCE)).unwrap();
         let sent = std::thread::spawn(move || writer.write_all(&vec![7; BYTES]));
         let mut buffer = vec![0; BYTES];
         let received = self.stream.read_exact(&mut buffer);
