@@ -351,6 +351,7 @@ impl Workload {
                 supervisor: Arc::clone(supervisor),
                 running,
                 output: launched.output,
+                terminal: Mutex::new(None),
                 status: launched.status,
             };
             serve::spawn("workload", move || keeper.keep())
@@ -467,6 +468,8 @@ struct Keeper {
     supervisor: Arc<Supervisor>,
     running: Arc<Running>,
     output: OwnedFd,
+    /// The workload's side of a terminal that nobody else had open.
+    terminal: Mutex<Option<OwnedFd>>,
     status: UnixStream,
 }
 
@@ -535,16 +538,30 @@ impl Keeper {
         while nonblocking.is_ok() && self.copy_output() {}
     }
 
-    /// One chunk; false at the end. A terminal that nobody has open any more reads as an error.
+    /// One chunk; false at the end.
     fn copy_output(&self) -> bool {
         let mut chunk = [0; 4096];
         match rustix::io::read(&self.output, &mut chunk) {
+            // A terminal that nobody has open reads so. An init hangs its console up at its start
+            // and opens it again later; holding it open meanwhile mends it.
+            Err(rustix::io::Errno::IO) => self.hold_terminal(),
             Ok(0) | Err(_) => false,
             Ok(count) => {
                 self.workload.console.write(chunk.get(..count).unwrap_or_default());
                 true
             }
         }
+    }
+
+    /// Opens the workload's side of its terminal; false when the output is no terminal.
+    fn hold_terminal(&self) -> bool {
+        let flags = rustix::pty::OpenptFlags::RDWR
+            | rustix::pty::OpenptFlags::NOCTTY
+            | rustix::pty::OpenptFlags::CLOEXEC;
+        let side = rustix::pty::ioctl_tiocgptpeer(&self.output, flags).ok();
+        let opened = side.is_some();
+        *self.terminal.lock().unwrap_or_else(PoisonError::into_inner) = side;
+        opened
     }
 
     /// Reaps the first process. A process without init has told its own end before.
