@@ -18,12 +18,14 @@ use crate::control::{self, Login};
 use crate::error::{Error, Result};
 use crate::host::{Event, Host};
 use crate::kind::EngineKind;
+use crate::ledger::{Ledger, recall};
 use crate::member::Member;
-use crate::node::{Branch, Marker, Node, NodeId, Role, Seed};
+use crate::node::{Node, NodeId, Role, Seed};
 use crate::parameters;
 use crate::plan::{Life, Promise, View};
 use crate::seed::{self, SnapshotInfo};
 use crate::spec::{CacheAccess, ClusterSpec, EngineProcess, Start};
+use crate::status::{ClusterStatus, NodeStatus};
 use crate::template::Template;
 
 /// The longest that an engine may take to answer after its start, crash recovery included.
@@ -50,34 +52,6 @@ pub enum Loss {
     Accept,
 }
 
-/// What is seen of a cluster.
-#[derive(Clone, Debug)]
-pub struct ClusterStatus {
-    /// The node that takes writes, or did last.
-    pub primary: Option<NodeId>,
-    /// Whether the standby holds every acknowledged commit.
-    pub in_step: bool,
-    /// The nodes.
-    pub nodes: Vec<NodeStatus>,
-}
-
-/// What is seen of a node.
-#[derive(Clone, Debug)]
-pub struct NodeStatus {
-    /// The node.
-    pub id: NodeId,
-    /// Its part.
-    pub role: Role,
-    /// Whether it answers.
-    pub answers: bool,
-    /// Whether it takes writes.
-    pub writable: bool,
-    /// How far it is behind its source, if it follows one (`ReplicaLag`).
-    pub lag: Option<Duration>,
-    /// Why it cannot follow, if it cannot.
-    pub broken: Option<String>,
-}
-
 /// A cluster. See the module's text.
 pub struct Cluster {
     pub(crate) host: Arc<dyn Host>,
@@ -87,28 +61,6 @@ pub struct Cluster {
     /// Held by whoever changes who is primary or what commits wait for.
     pub(crate) operation: tokio::sync::Mutex<()>,
     pub(crate) wake: Notify,
-}
-
-/// What the cluster has decided and noted on its volumes.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    pub(crate) epoch: u64,
-    /// Whether commits wait for the standby and it holds all that were acknowledged.
-    pub(crate) promised: bool,
-    /// When the primary was last seen to wait for the standby.
-    pub(crate) confirmed: Option<Instant>,
-    /// Whether the refusal to fail over was told.
-    pub(crate) refused: bool,
-    /// The promotions until now.
-    pub(crate) branches: Vec<Branch>,
-}
-
-impl Ledger {
-    /// What a node's volume is to remember, in a cluster that makes no promise.
-    pub(crate) fn marker(&self, role: Role, seed: Seed) -> Marker {
-        let (epoch, branches) = (self.epoch, self.branches.clone());
-        Marker { version: 1, epoch, role, in_sync: false, seed, branches }
-    }
 }
 
 impl Cluster {
@@ -266,11 +218,11 @@ impl Cluster {
         let primary = self.primary().ok();
         let view = self.view();
         let followers = view.nodes.iter().filter(|node| node.role != Role::Primary);
-        let up = followers.filter(|node| node.life == Life::Up);
+        let mut up = followers.filter(|node| node.life == Life::Up);
         let target = if view.best_effort {
             up.max_by_key(|node| (node.offset, node.role == Role::Standby))
         } else {
-            up.filter(|node| node.role == Role::Standby).last()
+            up.find(|node| node.role == Role::Standby)
         };
         let target = target.ok_or_else(|| Error::StandbyStale("no follower answers".into()))?;
         let safe = view.promise == Promise::Kept || view.best_effort;
@@ -617,27 +569,4 @@ pub(crate) fn standby(member: &Member) -> bool {
 
 pub(crate) fn host_error(action: &'static str, node: &Node, source: std::io::Error) -> Error {
     Error::Host { action, node: node.id.clone(), source }
-}
-
-/// Takes the roles from the volumes: the primary of the highest epoch is the primary, and the node
-/// that was meant to be has its part instead.
-fn recall(members: &[Arc<Member>]) -> Ledger {
-    let marked = members.iter().filter_map(|member| Some((member, member.node.marker()?)));
-    let primaries = marked.filter(|(_, marker)| marker.role == Role::Primary);
-    let Some((last, marker)) = primaries.max_by_key(|(_, marker)| marker.epoch) else {
-        return Ledger::default();
-    };
-    let given = last.role();
-    if let Some(meant) = members.iter().find(|member| member.role() == Role::Primary)
-        && meant.node.id != last.node.id
-    {
-        meant.seen().role = given;
-        last.seen().role = Role::Primary;
-    }
-    let standby = members.iter().find(|member| standby(member));
-    let agreed = standby.and_then(|member| member.node.marker()).is_some_and(|other| {
-        other.in_sync && other.epoch == marker.epoch && other.role == Role::Standby
-    });
-    let promised = marker.in_sync && agreed;
-    Ledger { epoch: marker.epoch, promised, branches: marker.branches, ..Ledger::default() }
 }

@@ -11,6 +11,7 @@ mod control;
 mod error;
 mod host;
 mod kind;
+mod ledger;
 mod member;
 mod node;
 mod packages;
@@ -18,11 +19,12 @@ mod parameters;
 mod plan;
 mod seed;
 mod spec;
+mod status;
 mod steer;
 mod template;
 mod tool;
 
-pub use cluster::{Cluster, ClusterStatus, Loss, NodeStatus, Origin};
+pub use cluster::{Cluster, Loss, Origin};
 pub use config::Parameters;
 pub use control::Login;
 pub use error::{Error, Result};
@@ -35,5 +37,6 @@ pub use seed::SnapshotInfo;
 pub use spec::{
     CacheAccess, CacheUser, ClusterSpec, EngineFile, EngineProcess, Secrets, Start, Tls, user_of,
 };
+pub use status::{ClusterStatus, NodeStatus};
 pub use template::{Template, copy_tree};
 pub use tool::{Owner, RootCommand};

@@ -9,9 +9,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Cluster, Ledger, host_error, standby};
+use crate::cluster::{Cluster, host_error, standby};
 use crate::error::{Error, Result};
 use crate::host::Event;
+use crate::ledger::Ledger;
 use crate::member::Member;
 use crate::node::{BRANCHES_MAX, Branch, Marker, NodeId, Role, Seed};
 use crate::plan::{self, Action, Promise};

@@ -266,7 +266,14 @@ impl Control for MariaDb {
     }
 
     async fn copied_at(&self, position: &str) -> Result<()> {
-        self.run(&["STOP SLAVE", &format!("SET GLOBAL gtid_slave_pos='{position}'")]).await
+        // Its log must know the position too, or nobody could follow it from there later.
+        self.run(&[
+            "STOP SLAVE",
+            "RESET MASTER",
+            &format!("SET GLOBAL gtid_binlog_state='{position}'"),
+            &format!("SET GLOBAL gtid_slave_pos='{position}'"),
+        ])
+        .await
     }
 
     async fn checkpoint(&self) -> Result<()> {

@@ -71,10 +71,12 @@ impl Postgres {
         };
         let answer = connection.client.simple_query(statements).await;
         *slot = Some(connection);
-        let last = answer?.into_iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
+        let mut last = None;
+        for message in answer? {
+            if let SimpleQueryMessage::Row(row) = message {
+                last = Some(row);
+            }
+        }
         Ok(last)
     }
 

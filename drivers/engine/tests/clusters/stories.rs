@@ -17,6 +17,12 @@ pub(crate) enum Fault {
     Cut,
 }
 
+/// How often a fault is repeated: as the test says, or as `ENGINE_ROUNDS` does for a long run.
+fn rounds_of(usual: u32) -> u32 {
+    let wanted = std::env::var("ENGINE_ROUNDS").ok();
+    wanted.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
 /// Under writes, does `fault` to the primary `rounds` times: writes go on within `limit` each time,
 /// nothing that was acknowledged is missing, and the old primary is a standby in step again.
 pub(crate) async fn primary_fault<C: Client>(
@@ -26,7 +32,7 @@ pub(crate) async fn primary_fault<C: Client>(
 ) -> Outcome {
     let bench = Bench::new::<C>(&[Role::Primary, Role::Standby]).await?;
     bench.client::<C>().await?.prepare().await?;
-    for round in 1..=rounds {
+    for round in 1..=rounds_of(rounds) {
         bench.whole().await?;
         let old = bench.primary();
         let writers = Writers::start::<C>(&bench, 4);

@@ -76,7 +76,14 @@ impl TestHost {
         if let Some(process) = self.processes.lock().unwrap().get(id)
             && !process.ended.load(Ordering::SeqCst)
         {
-            let _ = kill_process(Pid::from_raw(process.pid).unwrap(), signal);
+            // A workload is frozen and killed as a whole, children and all.
+            let mut pids = vec![process.pid];
+            if matches!(signal, Signal::KILL | Signal::STOP) {
+                pids.extend(children(process.pid));
+            }
+            for pid in pids {
+                let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+            }
         }
     }
 
@@ -114,6 +121,13 @@ impl Drop for TestHost {
     fn drop(&mut self) {
         self.clean();
     }
+}
+
+/// The processes that a process has started.
+fn children(parent: i32) -> Vec<i32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// The host as the cluster holds it.
