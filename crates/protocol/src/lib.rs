@@ -5,8 +5,8 @@
 
 mod cbor;
 pub mod error;
-mod error_codes;
 mod json;
+mod legacy;
 mod load;
 mod pattern;
 mod percent;

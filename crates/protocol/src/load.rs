@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
-use crate::error_codes;
+use crate::legacy;
 use crate::schema::{
     ErrorSchema, Kind, Location, MemberSchema, OperationSchema, Paginator, Pattern, Protocol,
     ServiceSchema, ShapeRef, ShapeSchema, Structure, TimestampFormat, XmlNamespace,
@@ -220,7 +220,11 @@ pub(crate) fn service(name: &'static str, packed: &[u8]) -> ServiceSchema {
         (operation.name, operation)
     });
     let operations: BTreeMap<_, _> = operations.collect();
-    let shapes = shapes.into_iter().map(|(name, s)| shape(leak(name), s, &index)).collect();
+    let mut shapes: Vec<ShapeSchema> =
+        shapes.into_iter().map(|(name, s)| shape(leak(name), s, &index)).collect();
+    legacy::name_for_query(name, &mut shapes);
+    // The models of restXml name the namespace at the requests.
+    let of_requests = operations.values().find_map(|operation| operation.input_namespace);
     let endpoint_prefix = leak(metadata.endpoint_prefix.clone());
     let query_compatible = metadata.aws_query_compatible.is_some();
     ServiceSchema {
@@ -232,7 +236,11 @@ pub(crate) fn service(name: &'static str, packed: &[u8]) -> ServiceSchema {
         endpoint_prefix,
         global_endpoint: metadata.global_endpoint.map(leak),
         target_prefix: metadata.target_prefix.map(leak),
-        xml_namespace: metadata.xml_namespace.map(leak).or_else(|| error_codes::namespace(name)),
+        xml_namespace: metadata
+            .xml_namespace
+            .map(leak)
+            .or_else(|| legacy::namespace(name))
+            .or(of_requests),
         query_compatible,
         operations,
         shapes,
@@ -279,7 +287,7 @@ fn error(
     let status = status.unwrap_or(if shape.fault { 500 } else { 400 });
     ErrorSchema {
         name,
-        code: code.or_else(|| error_codes::query_code(service, name)).unwrap_or(name),
+        code: code.or_else(|| legacy::query_code(service, name)).unwrap_or(name),
         status,
         sender: sender && status < 500,
         shape: resolve(index, name),
@@ -397,6 +405,7 @@ fn member(
             _ => None,
         }),
         location_name: member.location_name.map(leak),
+        legacy_name: None,
         query_name: member.query_name.map(leak),
         flattened: member.flattened,
         xml_attribute: member.xml_attribute,

@@ -84,7 +84,11 @@ fn rpc(service: &'static ServiceSchema, parts: &Parts) -> Option<Result<Routed, 
     let protocol = service.protocols.iter().find(|protocol| is_json(**protocol)).copied()?;
     let target = parts.headers.get("x-amz-target")?.to_str().unwrap_or_default();
     let (prefix, name) = target.rsplit_once('.').unwrap_or(("", target));
-    let name = if service.target_prefix.is_none_or(|known| known == prefix) { name } else { "" };
+    let is_ours = service.target_prefix.is_none_or(|known| {
+        // Some SDKs leave out the package of the few prefixes that have one.
+        known == prefix || known.rsplit('.').next() == Some(prefix)
+    });
+    let name = if is_ours { name } else { "" };
     Some(named(service, protocol, name))
 }
 

@@ -15,6 +15,9 @@ use crate::value::{Fields, Value};
 /// How many violations a message tells; AWS's messages are bounded likewise.
 const VIOLATIONS_MAX: usize = 10;
 
+/// How many values of an enumeration a message tells: EC2 has more than a thousand instance types.
+const SHOWN_MAX: usize = 64;
+
 /// A constraint that a value breaks.
 enum Violation {
     /// A required member is absent.
@@ -189,7 +192,11 @@ impl Checker<'_> {
 
     fn text(&mut self, schema: &ShapeSchema, text: &str, value: &Value, path: &Path) {
         if !schema.values.is_empty() && !schema.values.contains(&text) {
-            let must = format!("satisfy enum value set: [{}]", schema.values.join(", "));
+            let must = if schema.values.len() > SHOWN_MAX {
+                "satisfy enum value set".to_owned()
+            } else {
+                format!("satisfy enum value set: [{}]", schema.values.join(", "))
+            };
             self.unfit(schema, value, must, path);
             return;
         }
