@@ -94,11 +94,8 @@ pub(crate) fn encode(message: &Message, transport: Transport, request: &[u8]) ->
 
 /// The same answer as a failure of the server.
 pub(crate) fn failure(message: &Message) -> Message {
-    let mut failed = Message::error_msg(
-        message.metadata.id,
-        message.metadata.op_code,
-        ResponseCode::ServFail,
-    );
+    let mut failed =
+        Message::error_msg(message.metadata.id, message.metadata.op_code, ResponseCode::ServFail);
     failed.metadata.recursion_available = true;
     failed.metadata.recursion_desired = message.metadata.recursion_desired;
     failed.queries.clone_from(&message.queries);

@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn reverse_names_are_read_backwards() {
         assert_eq!(reversed_address("5.1.0.10.in-addr.arpa"), Some(Ipv4Addr::new(10, 0, 1, 5)));
-        for name in ["1.0.10.in-addr.arpa", "1.5.1.0.10.in-addr.arpa", "x.1.0.10.in-addr.arpa", "a"] {
+        for name in ["1.0.10.in-addr.arpa", "1.5.1.0.10.in-addr.arpa", "x.1.0.10.in-addr.arpa", "a"]
+        {
             assert_eq!(reversed_address(name), None, "{name}");
         }
         assert_eq!(view().reverse(Ipv4Addr::new(10, 0, 1, 5)), Some("ip-10-0-1-5.test"));

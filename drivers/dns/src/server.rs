@@ -222,11 +222,7 @@ impl Listener {
     }
 
     /// Serves until it is closed, and opens its sockets anew when its namespace is another one.
-    async fn run(
-        self: Arc<Self>,
-        mut open: Option<(Option<u64>, Sockets)>,
-        shared: &Arc<Shared>,
-    ) {
+    async fn run(self: Arc<Self>, mut open: Option<(Option<u64>, Sockets)>, shared: &Arc<Shared>) {
         while !self.closing.is_cancelled() {
             let Some((identity, sockets)) = open.take() else {
                 let nap = tokio::time::sleep(LOOK_EVERY);

@@ -14,8 +14,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use proxy::{
-    Action, Attributes, Forward, Listener, ListenerProtocol, Node, NodeConfig, NodeIdentity, Target,
-    TargetGroup, WeightedGroup,
+    Action, Attributes, Forward, Listener, ListenerProtocol, Node, NodeConfig, NodeIdentity,
+    Target, TargetGroup, WeightedGroup,
 };
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -38,7 +38,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let address = listener.address.ok_or("not listening")?;
         measure(&format!("node, {count} targets"), address, &seconds, &connections).await?;
     }
-    println!("{}", std::fs::read_to_string("/proc/self/status")?.lines().filter(|it| it.starts_with("VmHWM")).collect::<String>());
+    println!(
+        "{}",
+        std::fs::read_to_string("/proc/self/status")?
+            .lines()
+            .filter(|it| it.starts_with("VmHWM"))
+            .collect::<String>()
+    );
     Ok(())
 }
 
@@ -50,7 +56,9 @@ async fn target(tasks: &TaskTracker) -> std::io::Result<SocketAddr> {
         while let Ok((stream, _)) = listener.accept().await {
             accepted.spawn(async move {
                 let answer = |_: Request<Incoming>| async {
-                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"Hello, world!"))))
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(
+                        b"Hello, world!",
+                    ))))
                 };
                 let service = hyper::service::service_fn(answer);
                 let http1 = hyper::server::conn::http1::Builder::new();
@@ -104,7 +112,10 @@ async fn measure(
         "--latency".to_owned(),
         format!("http://{address}/"),
     ];
-    #[expect(clippy::disallowed_methods, reason = "a load generator of its own, not a driver's tool")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a load generator of its own, not a driver's tool"
+    )]
     let output = tokio::task::spawn_blocking(move || Command::new("wrk").args(arguments).output());
     let output = String::from_utf8(output.await??.stdout)?;
     let wanted = ["50%", "99%", "Requests/sec", "Non-2xx", "Socket errors"];

@@ -219,7 +219,8 @@ impl Visit<'_> {
     ) -> Result<(crate::h2::Stream, Response<Incoming>), Failure> {
         loop {
             let tasks = &self.edge.node.tasks;
-            let mut stream = connected(timeout(patience, target.http2.stream(target, tasks)).await)?;
+            let mut stream =
+                connected(timeout(patience, target.http2.stream(target, tasks)).await)?;
             let request = self.http2_request().ok_or(Failure::Closed)?;
             match self.await_answer(stream.exchange(request)).await? {
                 Ok(answer) => return Ok((stream, answer)),

@@ -269,7 +269,12 @@ impl Group {
     }
 
     /// Chooses a target, none of `tried` if it can be helped.
-    pub(crate) fn choose(&self, view: &View, dice: &Dice, tried: &[Arc<Target>]) -> Option<Arc<Target>> {
+    pub(crate) fn choose(
+        &self,
+        view: &View,
+        dice: &Dice,
+        tried: &[Arc<Target>],
+    ) -> Option<Arc<Target>> {
         match view.config.algorithm {
             Algorithm::RoundRobin => self.in_turn(view, dice, tried),
             Algorithm::LeastOutstandingRequests => self.least_busy(view, tried),
@@ -323,10 +328,9 @@ impl Group {
             .map(|it| (it, it.counts.recent_requests.take(), it.counts.recent_errors.take()))
             .collect();
         let (requests, errors) = counts.iter().fold((0, 0), |sum, it| (sum.0 + it.1, sum.1 + it.2));
-        let mitigate = matches!(
-            view.config.algorithm,
-            Algorithm::WeightedRandom { anomaly_mitigation: true }
-        ) && counts.len() >= TARGETS_MIN;
+        let mitigate =
+            matches!(view.config.algorithm, Algorithm::WeightedRandom { anomaly_mitigation: true })
+                && counts.len() >= TARGETS_MIN;
         for (target, own_requests, own_errors) in counts {
             let others = (requests - own_requests).max(1);
             let others_errors = errors - own_errors;
@@ -401,7 +405,10 @@ impl View {
 
     /// Whether this node may send to a target, were it healthy.
     fn reaches(&self, member: &Member) -> bool {
-        !member.spec.draining && member.spec.unusable.is_none() && self.enables(member) && self.shows(member)
+        !member.spec.draining
+            && member.spec.unusable.is_none()
+            && self.enables(member)
+            && self.shows(member)
     }
 
     /// Whether a target's zone is enabled for the load balancer.
@@ -460,7 +467,8 @@ impl View {
             return say(HealthState::Unused, Reason::NotInUse, text);
         }
         if !self.enables(member) {
-            let text = "Target is in an Availability Zone that is not enabled for the load balancer";
+            let text =
+                "Target is in an Availability Zone that is not enabled for the load balancer";
             return say(HealthState::Unused, Reason::NotInUse, text);
         }
         if self.config.health_check.is_none() {

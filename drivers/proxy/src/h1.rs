@@ -109,8 +109,10 @@ impl Http1 {
 
     /// Runs the connection to its end, which for an upgraded one is the handing over of its bytes.
     pub(crate) async fn finish(mut self) {
-        std::future::poll_fn(|context| if self.drive(context) { Poll::Ready(()) } else { Poll::Pending })
-            .await;
+        std::future::poll_fn(
+            |context| if self.drive(context) { Poll::Ready(()) } else { Poll::Pending },
+        )
+        .await;
     }
 }
 

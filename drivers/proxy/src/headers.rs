@@ -111,7 +111,10 @@ pub(crate) fn host_for_target(host: &str, port: u16, preserve: bool) -> String {
 
 /// The host that a request is for: its authority if it has one, else its `Host` header. Nothing if
 /// there is none, or several, or one that is no host.
-pub(crate) fn host<'a>(authority: Option<&'a Authority>, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(crate) fn host<'a>(
+    authority: Option<&'a Authority>,
+    headers: &'a HeaderMap,
+) -> Option<&'a str> {
     if let Some(authority) = authority {
         return Some(authority.as_str());
     }
@@ -131,7 +134,9 @@ pub(crate) fn is_unambiguous(uri: &http::Uri, headers: &HeaderMap, mode: DesyncM
             let values = headers.iter().all(|(name, value)| {
                 is_plain(name) && !value.is_empty() && value.as_bytes().iter().all(|b| *b < 0x7f)
             });
-            values && uri.path().is_ascii() && headers.get_all(TRANSFER_ENCODING).iter().count() <= 1
+            values
+                && uri.path().is_ascii()
+                && headers.get_all(TRANSFER_ENCODING).iter().count() <= 1
         }
     }
 }

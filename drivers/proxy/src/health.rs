@@ -59,7 +59,8 @@ impl Health {
     /// Takes in one outcome. Whether the state changed.
     pub(crate) fn observe(&mut self, outcome: &Outcome, thresholds: Thresholds) -> bool {
         let passed = *outcome == Outcome::Passed;
-        self.in_a_row = if passed == self.last_passed { self.in_a_row.saturating_add(1) } else { 1 };
+        self.in_a_row =
+            if passed == self.last_passed { self.in_a_row.saturating_add(1) } else { 1 };
         self.last_passed = passed;
         let before = self.state;
         self.state = match (before, passed) {
@@ -218,9 +219,8 @@ impl Check {
 async fn grpc_status(
     mut answer: Response<Incoming>,
 ) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
-    let read = |headers: &http::HeaderMap| {
-        headers.get("grpc-status")?.to_str().ok()?.parse::<u32>().ok()
-    };
+    let read =
+        |headers: &http::HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse::<u32>().ok();
     if let Some(status) = read(answer.headers()) {
         return Ok(status);
     }

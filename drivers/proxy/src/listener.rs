@@ -91,11 +91,7 @@ impl Door {
 
     pub(crate) fn status(&self) -> ListenerStatus {
         let state = lock(&self.state);
-        ListenerStatus {
-            id: self.id.clone(),
-            address: state.address,
-            error: state.error.clone(),
-        }
+        ListenerStatus { id: self.id.clone(), address: state.address, error: state.error.clone() }
     }
 
     /// Opens the socket, and has connections accepted from it, now or as soon as it can be opened.

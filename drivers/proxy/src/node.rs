@@ -169,9 +169,8 @@ impl Node {
         let known: HashMap<_, _> = running.doors.iter().map(|it| (it.id.as_str(), it)).collect();
         let door = |(listener, plan): (&Listener, Plan)| {
             let (address, port) = (config.node.address, listener.port);
-            let same = |door: &&&Arc<Door>| {
-                door.wanted.ip() == address && door.wanted.port() == port
-            };
+            let same =
+                |door: &&&Arc<Door>| door.wanted.ip() == address && door.wanted.port() == port;
             match known.get(listener.id.as_str()).filter(same) {
                 Some(door) => {
                     door.follow(Arc::new(plan));

@@ -100,7 +100,11 @@ mod tests {
             ("/IMG", "/img", false),
         ];
         for (pattern, text, expected) in cases {
-            assert_eq!(Pattern::exact(pattern).matches(text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(
+                Pattern::exact(pattern).matches(text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
         }
         assert!(Pattern::folded("*.Example.com").matches(b"WWW.example.COM"));
     }

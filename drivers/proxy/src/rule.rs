@@ -246,12 +246,7 @@ pub(crate) fn without_port(host: &str) -> &str {
 }
 
 /// The address that a redirect sends a client to.
-pub(crate) fn location(
-    redirect: &Redirect,
-    scheme: &str,
-    port: u16,
-    asked: &Asked<'_>,
-) -> String {
+pub(crate) fn location(redirect: &Redirect, scheme: &str, port: u16, asked: &Asked<'_>) -> String {
     let port = port.to_string();
     let fill = |template: &str| {
         template

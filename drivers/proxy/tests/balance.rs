@@ -106,10 +106,8 @@ async fn http2_groups_get_http2_and_trailers_come_through() {
 #[tokio::test]
 async fn weights_split_between_groups_and_group_cookies_hold() {
     let backends = four().await;
-    let named = |id: &str, backend: &Backend| TargetGroup {
-        id: id.to_owned(),
-        ..group(&[backend])
-    };
+    let named =
+        |id: &str, backend: &Backend| TargetGroup { id: id.to_owned(), ..group(&[backend]) };
     let mut config = config(vec![named("blue", &backends[0]), named("green", &backends[1])]);
     let split = |blue, green, stickiness_seconds| {
         let weighted = |id: &str, weight| WeightedGroup { target_group: id.to_owned(), weight };
@@ -169,8 +167,7 @@ async fn application_cookies_bind_once_the_application_sets_them() {
     let backends = four().await;
     let stickiness =
         Stickiness::AppCookie { cookie_name: "session".to_owned(), duration_seconds: 60 };
-    let node =
-        node(TargetGroup { stickiness: Some(stickiness), ..group(&refs(&backends)) }).await;
+    let node = node(TargetGroup { stickiness: Some(stickiness), ..group(&refs(&backends)) }).await;
     let client = Browser::http1(&node);
     assert!(!client.get("/").await.headers.contains_key("set-cookie"));
     let page = client.get("/login").await;

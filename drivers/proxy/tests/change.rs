@@ -167,8 +167,11 @@ async fn ten_thousand_requests_survive_targets_that_come_and_go() {
     while load.sent() < 10_000 {
         let mut config = node.config().unwrap();
         round += 1;
-        config.target_groups[0].targets =
-            backends.iter().map(Backend::target).filter(|it| it.id != backends[round % 4].name).collect();
+        config.target_groups[0].targets = backends
+            .iter()
+            .map(Backend::target)
+            .filter(|it| it.id != backends[round % 4].name)
+            .collect();
         config.listeners[0].rules = (1..=round as u32 % 7)
             .map(|priority| Rule {
                 id: format!("rule-{priority}"),
@@ -192,7 +195,8 @@ async fn ten_thousand_requests_survive_targets_that_come_and_go() {
 async fn health_follows_the_thresholds_and_fails_open() {
     let (a, b) = (Backend::start("a").await, Backend::start("b").await);
     let mut group = group(&[&a, &b]);
-    group.health_check = Some(HealthCheck { healthy_threshold: 3, unhealthy_threshold: 4, ..quick() });
+    group.health_check =
+        Some(HealthCheck { healthy_threshold: 3, unhealthy_threshold: 4, ..quick() });
     let node = Node::start(config(vec![group])).await.unwrap();
     assert!(matches!(state(&node, "a"), Some(HealthState::Initial | HealthState::Healthy)));
     healthy(&node).await;
@@ -241,8 +245,7 @@ async fn listeners_come_and_go_without_touching_others() {
         node.configure(config.clone()).await.unwrap();
         let status = node.status();
         let address = status.listeners[1].address.unwrap();
-        let answer =
-            raw(address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let answer = raw(address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     }
     assert_eq!(first.get("/").await.status, 200);
@@ -255,10 +258,7 @@ async fn listeners_come_and_go_without_touching_others() {
 
     // A document that does not hang together changes nothing.
     config.listeners[0].default_action = forward("nobody");
-    assert!(matches!(
-        node.configure(config).await,
-        Err(ConfigError::UnknownTargetGroup { .. })
-    ));
+    assert!(matches!(node.configure(config).await, Err(ConfigError::UnknownTargetGroup { .. })));
     assert_eq!(first.get("/").await.status, 200);
     let ending = Browser::http1(&node);
     ending.get("/").await;

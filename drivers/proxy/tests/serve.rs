@@ -52,17 +52,25 @@ async fn rules_are_tried_by_priority_and_every_condition_counts() {
         ),
         rule(
             32,
-            vec![Condition::QueryString { values: vec![key(Some("version"), "v1"), key(None, "*beta*")] }],
+            vec![Condition::QueryString {
+                values: vec![key(Some("version"), "v1"), key(None, "*beta*")],
+            }],
             "query",
         ),
         rule(
             33,
-            vec![path(&["/x"]), Condition::SourceIp { values: vec!["127.0.0.0/8".parse().unwrap()] }],
+            vec![
+                path(&["/x"]),
+                Condition::SourceIp { values: vec!["127.0.0.0/8".parse().unwrap()] },
+            ],
             "source",
         ),
         rule(
             34,
-            vec![path(&["/y"]), Condition::SourceIp { values: vec!["10.0.0.0/8".parse().unwrap()] }],
+            vec![
+                path(&["/y"]),
+                Condition::SourceIp { values: vec!["10.0.0.0/8".parse().unwrap()] },
+            ],
             "elsewhere",
         ),
     ];
@@ -87,7 +95,10 @@ async fn rules_are_tried_by_priority_and_every_condition_counts() {
         assert!(page.text.starts_with(expected), "{path} {headers:?}: {}", page.text);
     }
     let page = client.send(client.request("DELETE", "/")).await.unwrap();
-    assert_eq!((page.text.as_str(), &page.headers["server"]), ("method", &"awselb/2.0".parse().unwrap()));
+    assert_eq!(
+        (page.text.as_str(), &page.headers["server"]),
+        ("method", &"awselb/2.0".parse().unwrap())
+    );
     assert_eq!(node.status().counters.fixed_responses, 9);
 }
 
@@ -120,7 +131,10 @@ async fn redirects_fill_in_the_requests_parts() {
     assert_eq!(page.status, 301);
     assert_eq!(page.headers["location"], "https://a.test:443/a/b?c=d");
     assert_eq!(page.headers["content-length"], "134");
-    assert_eq!(client.with("/", &[("host", "a.test")]).await.headers["location"], "https://a.test:443/");
+    assert_eq!(
+        client.with("/", &[("host", "a.test")]).await.headers["location"],
+        "https://a.test:443/"
+    );
     let page = client.with("/v1/x?q=1", &[("host", "a.test")]).await;
     let port = address(&node).port();
     let expected = format!("http://new.a.test:{port}/v2/v1/x?old=1&q=1");
@@ -133,7 +147,8 @@ async fn targets_see_the_client_and_clients_see_the_target() {
     let node = node(group(&[&backend])).await;
     let port = address(&node).port().to_string();
     for client in [Browser::http1(&node), Browser::http2(&node)] {
-        let page = client.with("/p?q=1", &[("x-forwarded-for", "192.0.2.1"), ("x-mine", "1")]).await;
+        let page =
+            client.with("/p?q=1", &[("x-forwarded-for", "192.0.2.1"), ("x-mine", "1")]).await;
         assert_eq!(page.status, 200);
         assert_eq!(page.seen("x-forwarded-for"), Some("192.0.2.1, 127.0.0.1"));
         assert_eq!(page.seen("x-forwarded-proto"), Some("http"));
@@ -175,10 +190,22 @@ async fn the_load_balancers_own_errors_look_like_aws() {
         ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), "400"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n".to_owned(), "400"),
         ("TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "405"),
-        (format!("GET /{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "x".repeat(17_000)), "414"),
-        (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\nConnection: close\r\n\r\n", "x".repeat(17_000)), "400"),
         (
-            format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {}1\r\nConnection: close\r\n\r\n", "1, ".repeat(30)),
+            format!("GET /{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "x".repeat(17_000)),
+            "414",
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\nConnection: close\r\n\r\n",
+                "x".repeat(17_000)
+            ),
+            "400",
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {}1\r\nConnection: close\r\n\r\n",
+                "1, ".repeat(30)
+            ),
             "463",
         ),
         ("nonsense\r\n\r\n".to_owned(), "400"),
@@ -290,4 +317,3 @@ async fn a_slow_client_holds_up_nobody_else() {
     slow.read_to_end(&mut all).await.unwrap();
     assert!(all.len() > 1_000_000);
 }
-

@@ -353,7 +353,11 @@ pub(crate) async fn storm(clients: Vec<Browser>, count: usize) -> Vec<Page> {
         }
         pages
     };
-    futures_util::future::join_all(clients.into_iter().map(one)).await.into_iter().flatten().collect()
+    futures_util::future::join_all(clients.into_iter().map(one))
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Sends bytes and reads until the other side closes.
