@@ -272,6 +272,16 @@ impl Fabric {
     }
 }
 
+impl Fabric {
+    /// Whether there is an interface, a NAT gateway's included, with this id.
+    pub(crate) fn has_interface(&self, id: &ResourceId) -> bool {
+        self.vpcs.iter().any(|vpc| {
+            vpc.interfaces.iter().any(|own| own.id == *id)
+                || vpc.nat_gateways.iter().any(|own| own.interface == *id)
+        })
+    }
+}
+
 impl Vpc {
     fn check(&self) -> Result<()> {
         require(!self.cidrs.is_empty(), || format!("{} has no block", self.id))?;

@@ -102,6 +102,7 @@ pub trait Net: Send + Sync + 'static {
     ///
     /// # Errors
     ///
+    /// [`Error::Invalid`] when an interface that was not applied is to be cut off,
     /// [`Error::Kernel`] when the host refuses.
     async fn set_eni_link(&self, eni: &ResourceId, up: bool) -> Result<()>;
 

@@ -122,16 +122,7 @@ impl Net for LinuxNet {
 
     async fn set_eni_link(&self, eni: &ResourceId, up: bool) -> Result<()> {
         let eni = eni.clone();
-        let change = move |worker: &mut Worker| {
-            worker.cut(|cuts| {
-                if up {
-                    cuts.interfaces.remove(&eni)
-                } else {
-                    cuts.interfaces.insert(eni)
-                };
-            })
-        };
-        self.call(change).await
+        self.call(move |worker| worker.cut_interface(eni, up)).await
     }
 
     async fn destroy(&self) -> Result<()> {

@@ -64,6 +64,7 @@ impl Net for SimNet {
     async fn apply(&self, desired: Fabric) -> Result<()> {
         let mut state = self.working()?;
         desired.check()?;
+        state.interfaces_down.retain(|id| desired.has_interface(id));
         state.applied = Some(desired);
         Ok(())
     }
@@ -107,8 +108,11 @@ impl Net for SimNet {
 
     async fn set_eni_link(&self, eni: &ResourceId, up: bool) -> Result<()> {
         let mut state = self.working()?;
+        let known = state.applied.as_ref().is_some_and(|fabric| fabric.has_interface(eni));
         if up {
             state.interfaces_down.remove(eni);
+        } else if !known {
+            return Err(Error::Invalid(format!("{eni} is no interface of the fabric")));
         } else {
             state.interfaces_down.insert(eni.clone());
         }
@@ -118,5 +122,28 @@ impl Net for SimNet {
     async fn destroy(&self) -> Result<()> {
         *self.working()? = State::default();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn it_remembers_fails_on_demand_and_refuses_what_the_real_one_refuses() {
+        let sim = SimNet::new();
+        let fabric = Fabric { public_pool: "198.18.0.0/15".parse().unwrap(), vpcs: Vec::new() };
+        run(sim.apply(fabric.clone())).unwrap();
+        assert_eq!(sim.applied(), Some(fabric.clone()));
+        sim.fail("no kernel");
+        assert!(matches!(run(sim.apply(fabric.clone())), Err(Error::Kernel { .. })));
+        sim.recover();
+        run(sim.apply(fabric)).unwrap();
+        let unknown = ResourceId::parse("eni", "eni-12345678").unwrap();
+        assert!(matches!(run(sim.set_eni_link(&unknown, false)), Err(Error::Invalid(_))));
     }
 }

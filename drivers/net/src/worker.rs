@@ -66,7 +66,25 @@ impl Worker {
             self.sweep(&desired)?;
             self.unswept = false;
         }
-        self.store(|record| record.fabric = Some(desired))
+        self.store(|record| {
+            record.cuts.interfaces.retain(|id| desired.has_interface(id));
+            record.fabric = Some(desired);
+        })
+    }
+
+    /// Cuts an interface off, or restores it.
+    pub(crate) fn cut_interface(&mut self, id: ResourceId, up: bool) -> Result<()> {
+        let fabric = self.record()?.fabric.as_ref();
+        if !up && !fabric.is_some_and(|fabric| fabric.has_interface(&id)) {
+            return Err(Error::Invalid(format!("{id} is no interface of the fabric")));
+        }
+        self.cut(|cuts| {
+            if up {
+                cuts.interfaces.remove(&id)
+            } else {
+                cuts.interfaces.insert(id)
+            };
+        })
     }
 
     /// Changes what is cut off.

@@ -146,10 +146,23 @@ fn links_are_cut_and_restored_by_zone_and_by_interface() {
     lab.runtime.block_on(lab.net.set_zone_link(&zone('b'), true)).unwrap();
     lab.reaches(1, "10.0.1.20", 80);
     assert!(flow.echoes());
+    let unknown = lab.runtime.block_on(lab.net.set_eni_link(&eni(77), false));
+    assert!(matches!(unknown, Err(net::Error::Invalid(_))), "{unknown:?}");
     lab.runtime.block_on(lab.net.set_eni_link(&eni(1), false)).unwrap();
     is_cut(&host(), "198.18.0.10", 80);
     lab.runtime.block_on(lab.net.set_eni_link(&eni(1), true)).unwrap();
     reaches(&host(), "198.18.0.10", 80);
+}
+
+#[test]
+fn the_control_plane_reaches_interfaces_from_the_router() {
+    let lab = Lab::new();
+    let mut vpc = pair();
+    vpc.security_groups[0].ingress.clear();
+    lab.apply(&fabric(&[&vpc]));
+    lab.serve(1, 80);
+    lab.is_cut(2, "10.0.1.10", 80);
+    reaches(&lab.router(1), "10.0.1.10", 80);
 }
 
 #[test]
@@ -328,6 +341,29 @@ fn a_driver_killed_at_any_moment_is_followed_by_one_that_makes_it_whole() {
         let mounts = std::fs::read_dir(lab.options.run_dir.join("netns")).unwrap().count();
         assert_eq!(mounts, 2 + 5 + 1 + 2, "round {round}");
     }
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_is_missing() {
+    isolate();
+    let dir = tempfile::tempdir().unwrap();
+    let options = net::Options {
+        run_dir: dir.path().join("run"),
+        prefix: "lab".to_owned(),
+        egress: false,
+        public_pool: cidr("198.18.0.0/15"),
+    };
+    // Without its capabilities the thread is an ordinary one, and so is the driver's.
+    let none = rustix::thread::CapabilitySet::empty();
+    let sets =
+        rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, sets).unwrap();
+    let net = net::LinuxNet::new(options).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let refused = runtime.block_on(net.apply(fabric(&[&pair()]))).unwrap_err();
+    assert!(matches!(refused, net::Error::Privilege(_)), "{refused:?}");
+    assert!(refused.to_string().contains("root"), "{refused}");
+    assert!(net::probe().iter().all(|(_, result)| result.is_err()));
 }
 
 #[test]
