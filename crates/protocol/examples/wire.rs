@@ -3,6 +3,8 @@
 //! Each line of standard input is a JSON object and gives one line of output. `tests/protocol`
 //! feeds it what botocore writes, and feeds botocore what it writes.
 
+#![expect(clippy::indexing_slicing, reason = "a case without its parts ends the comparison")]
+
 use std::io::{BufRead, Write};
 
 use base64::Engine as _;
@@ -74,7 +76,8 @@ fn response(case: &Json) -> Json {
     let routed = Routed { operation, protocol, labels: Vec::new() };
     let response = match case.get("error") {
         Some(error) => {
-            let error = protocol::ServiceError::modelled(service, text(error, "code"), "the message");
+            let error =
+                protocol::ServiceError::modelled(service, text(error, "code"), "the message");
             wire::encode_error(service, protocol, &error, "request-1")
         }
         None => {
@@ -88,7 +91,8 @@ fn response(case: &Json) -> Json {
     let (parts, body) = response.into_parts();
     let body = now(body.collect()).expect("a body").to_bytes();
     let headers = parts.headers.iter();
-    let headers = headers.map(|(n, v)| (n.to_string(), Json::from(String::from_utf8_lossy(v.as_bytes()))));
+    let headers =
+        headers.map(|(n, v)| (n.to_string(), Json::from(String::from_utf8_lossy(v.as_bytes()))));
     json!({
         "status": parts.status.as_u16(),
         "headers": Json::Object(headers.collect()),
@@ -125,7 +129,8 @@ fn print(value: &Value) -> Json {
 }
 
 fn structure(service: &ServiceSchema, members: &'static [MemberSchema], json: &Json) -> Value {
-    let present = members.iter().filter_map(|m| Some((m.name, build(service, m, json.get(m.name)?))));
+    let present =
+        members.iter().filter_map(|m| Some((m.name, build(service, m, json.get(m.name)?))));
     Value::Struct(present.collect())
 }
 
@@ -137,7 +142,11 @@ fn build(service: &ServiceSchema, member: &MemberSchema, json: &Json) -> Value {
             structure(service, members, json)
         }
         Kind::List(item) => Value::List(
-            json.as_array().expect("a list").iter().map(|json| build(service, item, json)).collect(),
+            json.as_array()
+                .expect("a list")
+                .iter()
+                .map(|json| build(service, item, json))
+                .collect(),
         ),
         Kind::Map(pair) => Value::Map(
             json.as_object()

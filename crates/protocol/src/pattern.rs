@@ -10,7 +10,11 @@ const SIZE_MAX: usize = 4 << 20;
 /// Look-around and back references are such, as they allow exponential time. Values that such a
 /// pattern constrains are checked by the service.
 pub(crate) fn compile(text: &str) -> Option<Regex> {
-    let translated = translate(text);
+    // Java writes the characters beyond the basic plane as pairs.
+    let translated =
+        translate(&text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\x{10000}-\x{10FFFF}"));
+    let translated =
+        translated.replace(r"\p{Print}", r"[\x20-\x7E]").replace(r"\p{all}", r"[\s\S]");
     RegexBuilder::new(&format!("^(?:{translated})$"))
         .dot_matches_new_line(false)
         .size_limit(SIZE_MAX)
@@ -88,6 +92,8 @@ mod tests {
             ("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "tab\there", "\u{3042}"),
             ("arn:aws:iam::\\d{12}:role\\/.*", "arn:aws:iam::123456789012:role/x", "role/x"),
             ("a|b", "b", "ab"),
+            (r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF]*", "a\u{1F600}", "a\tb"),
+            (r"\p{Print}+", "a b", "a\tb"),
             ("[[:alpha:]]+", "abc", "1"),
         ] {
             let regex = compile(pattern).unwrap();
@@ -112,6 +118,6 @@ mod tests {
         for one in &skipped {
             println!("{one:?}");
         }
-        assert!(skipped.len() * 10 < all, "{} of {all}", skipped.len());
+        assert!(skipped.len() * 16 < all, "{} of {all}", skipped.len());
     }
 }

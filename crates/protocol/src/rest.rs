@@ -175,9 +175,9 @@ fn query(
         Kind::Map(pair) => {
             let bound = |name: &str| {
                 envelope.fixed.iter().any(|(fixed, _)| *fixed == name)
-                    || service.members(shape)
-                    .iter()
-                    .any(|m| m.location == Some(Location::Query) && m.location_name == Some(name))
+                    || service.members(shape).iter().any(|m| {
+                        m.location == Some(Location::Query) && m.location_name == Some(name)
+                    })
             };
             let free = query.iter().filter(|(name, _)| !bound(name));
             let mut map: Vec<(String, Value)> = Vec::new();

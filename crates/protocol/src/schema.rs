@@ -17,7 +17,7 @@ pub const MAX_DEPTH: usize = 64;
 
 type Loaded = (&'static [u8], OnceLock<ServiceSchema>);
 
-static EMBEDDED: &[(ServiceHead, &[u8])] = include!("../../../models/embedded.rs");
+static EMBEDDED: &[(ServiceHead, &[u8])] = include!("../../../models/embedded.inc");
 
 static LOADED: LazyLock<HashMap<&'static str, Loaded>> = LazyLock::new(|| {
     EMBEDDED.iter().map(|(head, packed)| (head.name, (*packed, OnceLock::new()))).collect()

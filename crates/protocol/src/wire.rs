@@ -440,8 +440,7 @@ pub fn decode_output(
             })
         }
         Protocol::RestJson1 | Protocol::RestXml => {
-            let envelope =
-                rest::Envelope {
+            let envelope = rest::Envelope {
                 labels: &[],
                 fixed: &[],
                 query: &[],

@@ -57,7 +57,10 @@ impl Maker {
             };
             // A streamed body is compared by its own test.
             let streams = member.streaming || self.service.shape(member.target).streaming;
-            if wanted && !streams && let Some(value) = self.member(member, depth) {
+            if wanted
+                && !streams
+                && let Some(value) = self.member(member, depth)
+            {
                 fields.push(member.name, value);
             }
         }
@@ -126,9 +129,12 @@ impl Maker {
     }
 
     fn text(&mut self, place: Place) -> String {
-        const BODY: &[&str] =
-            &["a", "B", "0", " ", "<", "&", "\"", "'", "é", "漢", "\r", "\n", "\t", "+", "%", "/", "]]>", "="];
-        const LINE: &[&str] = &["a", "B", "0", "-", "_", ".", "é", "漢", "+", "%", "=", "&", "/", "?"];
+        const BODY: &[&str] = &[
+            "a", "B", "0", " ", "<", "&", "\"", "'", "é", "漢", "\r", "\n", "\t", "+", "%", "/",
+            "]]>", "=",
+        ];
+        const LINE: &[&str] =
+            &["a", "B", "0", "-", "_", ".", "é", "漢", "+", "%", "=", "&", "/", "?"];
         let letters = if place == Place::Line { LINE } else { BODY };
         let count = self.next(8) + u64::from(place == Place::Line);
         (0..count).map(|_| letters[self.next(letters.len() as u64) as usize]).collect()
@@ -176,8 +182,8 @@ fn check_request(
         .map_err(|error| format!("{error}: {input:?}"))?;
     let (parts, body) = request.into_parts();
     let text = format!("{} {} {:?}", parts.method, parts.uri, body);
-    let routed = wire::route(service, &parts, &body, None)
-        .map_err(|error| format!("{error}: {text}"))?;
+    let routed =
+        wire::route(service, &parts, &body, None).map_err(|error| format!("{error}: {text}"))?;
     // Only the host tells directory buckets, and the successors of these share their URI.
     if operation.deprecated || operation.name == "ListDirectoryBuckets" {
         return Ok(());
@@ -248,7 +254,8 @@ fn every_operation_of_every_service_reads_back() {
     for (service, operation, protocol) in &cases {
         for check in [check_request, check_output] {
             if let Err(failure) = check(service, operation, *protocol, 7) {
-                failures.push(format!("{} {} {protocol:?} {failure}", service.name, operation.name));
+                failures
+                    .push(format!("{} {} {protocol:?} {failure}", service.name, operation.name));
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
             write_or_compare(&path, text.as_bytes(), check, &mut stale)?;
         }
     }
-    let embedded = root.join("models/embedded.rs");
+    let embedded = root.join("models/embedded.inc");
     write_or_compare(&embedded, fetch::embedded(&root)?.as_bytes(), check, &mut stale)?;
     if stale.is_empty() {
         return Ok(());
