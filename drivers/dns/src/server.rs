@@ -325,7 +325,7 @@ impl Listener {
     }
 
     /// The answer, if it is known; nothing for what needs none; else what has to be asked.
-    fn reply(&self, request: &[u8], shared: &Shared) -> Result<Option<Message>, Later> {
+    fn reply(&self, request: &[u8], shared: &Shared) -> Result<Option<Message>, Box<Later>> {
         shared.queries.fetch_add(1, Ordering::Relaxed);
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner).clone();
         match reply(&view, &shared.turn, request) {
@@ -343,7 +343,7 @@ impl Listener {
                     shared.count(&known);
                     return Ok(Some(known));
                 }
-                Err(Later { upstreams, query, known })
+                Err(Box::new(Later { upstreams, query, known }))
             }
         }
     }
@@ -357,7 +357,7 @@ struct Later {
 }
 
 impl Shared {
-    async fn ask(&self, later: Later) -> Message {
+    async fn ask(&self, later: Box<Later>) -> Message {
         self.forwarded.fetch_add(1, Ordering::Relaxed);
         let message = match self.asking.clone().try_acquire_owned() {
             Ok(_room) => upstream::ask(&later.upstreams, later.query, later.known).await,

@@ -1,5 +1,12 @@
 //! Questions over real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a fault in a test is to stop it"
+)]
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -275,9 +282,8 @@ async fn a_namespace_that_comes_late_is_waited_for() {
         let end = Instant::now() + Duration::from_secs(10);
         async move {
             loop {
-                let address = vpc().address;
-                if address.is_some() && address != before {
-                    return address.unwrap();
+                if let Some(address) = vpc().address.filter(|address| Some(*address) != before) {
+                    return address;
                 }
                 assert!(Instant::now() < end);
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,5 +1,12 @@
 //! Requests over real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a fault in a test is to stop it"
+)]
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 

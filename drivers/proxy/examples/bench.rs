@@ -1,6 +1,10 @@
 //! Measures a node with `wrk`: a target alone, then the node in front of one and of four targets.
 //!
 //! `cargo run --release -p proxy --example bench [SECONDS] [CONNECTIONS]`
+//!
+//! With `serve` as its argument it prints the addresses of four targets and of a node in front of
+//! them, and serves until it is interrupted, so that other load generators and other proxies can be
+//! measured beside it.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
@@ -29,6 +33,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut targets = Vec::new();
     for _ in 0..4 {
         targets.push(target(&tasks).await?);
+    }
+    if seconds == "serve" {
+        let node = node(targets.clone()).await?;
+        let listener = node.status().listeners.into_iter().next().ok_or("no listener")?;
+        println!("node {:?}", listener.address.ok_or("not listening")?);
+        targets.iter().for_each(|target| println!("target {target}"));
+        tokio::signal::ctrl_c().await?;
+        return Ok(());
     }
     let alone = targets.first().copied().ok_or("no target")?;
     measure("target alone", alone, &seconds, &connections).await?;

@@ -138,11 +138,17 @@ impl Visit<'_> {
                 Err(failed) => {
                     failure = Some(failed);
                     target.counts.recent_errors.up();
-                    if !failed.lets_another_target_try() || !self.source.is_replayable() {
+                    if !failed.lets_another_target_try() {
                         break;
                     }
                     group.counts.connection_errors.up();
                     target.counts.connection_errors.up();
+                    if failed == Failure::ConnectTimeout {
+                        target.avoid();
+                    }
+                    if !self.source.is_replayable() {
+                        break;
+                    }
                 }
             }
             group.counts.retries.up();
@@ -202,6 +208,7 @@ impl Visit<'_> {
                 None => connected(timeout(patience, Http1::connect(target)).await)?,
             };
             let reused = connection.reused;
+            connection.prepare(target, self.source.has_body());
             let sent = self.await_answer(connection.exchange(self.http1_request())).await?;
             match sent {
                 Ok(answer) => return Ok((connection, answer)),

@@ -285,11 +285,12 @@ impl Group {
     fn in_turn(&self, view: &View, dice: &Dice, tried: &[Arc<Target>]) -> Option<Arc<Target>> {
         let slow_start = Duration::from_secs(view.config.slow_start_seconds.into());
         let count = view.open.len();
-        // A target in slow start may pass its turn on; after two rounds it takes it.
-        for _ in 0..2 * count {
+        // A target in slow start may pass its turn on; after two rounds it takes it. So does one
+        // that could not be reached a moment ago, in the first round.
+        for step in 0..2 * count {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % count;
             let target = view.open.get(turn)?;
-            if is_in(target, tried) {
+            if is_in(target, tried) || (step < count && target.is_avoided()) {
                 continue;
             }
             if slow_start.is_zero() {
@@ -309,7 +310,7 @@ impl Group {
         // Beginning somewhere else each time makes equals take turns.
         let (late, early) = view.open.split_at_checked(first)?;
         let untried = early.iter().chain(late).filter(|target| !is_in(target, tried));
-        untried.min_by_key(|target| target.in_flight()).cloned()
+        untried.min_by_key(|target| (target.is_avoided(), target.in_flight())).cloned()
     }
 
     /// Lowers the share of targets whose errors stand out, and restores it slowly.
@@ -377,7 +378,7 @@ fn by_lot(view: &View, dice: &Dice, tried: &[Arc<Target>]) -> Option<Arc<Target>
     let slow_start = Duration::from_secs(view.config.slow_start_seconds.into());
     let weight = |target: &Arc<Target>| {
         let warmth = if slow_start.is_zero() { FULL_SHARE } else { target.warmth(slow_start) };
-        target.share() * u64::from(warmth)
+        if target.is_avoided() { 0 } else { target.share() * u64::from(warmth) }
     };
     let untried = || view.open.iter().filter(|target| !is_in(target, tried));
     let total: u64 = untried().map(weight).sum();

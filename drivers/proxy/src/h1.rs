@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::request_body::RequestBody;
-use crate::target::{InFlight, Target, Wire};
+use crate::target::{InFlight, Target, Wire, usual_silence};
 
 /// A connection to a target.
 pub(crate) struct Http1 {
@@ -29,6 +29,9 @@ pub(crate) struct Http1 {
     pub(crate) idle_since: Instant,
     /// Whether it has carried a request before.
     pub(crate) reused: bool,
+    number: u64,
+    /// Whether a target that acknowledges nothing is waited for without a bound.
+    patient: bool,
 }
 
 impl std::fmt::Debug for Http1 {
@@ -49,6 +52,7 @@ impl Http1 {
     /// Opens a connection.
     pub(crate) async fn connect(target: &Arc<Target>) -> std::io::Result<Self> {
         let wire = Wire::connect(target).await?;
+        let number = wire.number();
         let mut builder = http1::Builder::new();
         builder.preserve_header_case(true).title_case_headers(true);
         let (sender, connection) =
@@ -58,6 +62,8 @@ impl Http1 {
             connection: Some(Box::pin(connection.with_upgrades())),
             idle_since: Instant::now(),
             reused: false,
+            number,
+            patient: false,
         })
     }
 
@@ -79,6 +85,15 @@ impl Http1 {
     /// Whether it can take a request.
     pub(crate) fn is_usable(&mut self, context: &mut Context<'_>) -> bool {
         !self.drive(context) && self.sender.is_ready()
+    }
+
+    /// Bounds how long the target may acknowledge nothing, unless the request has a body: a target
+    /// may take its time over reading that, which to the kernel looks alike.
+    pub(crate) fn prepare(&mut self, target: &Target, has_body: bool) {
+        if self.patient != has_body {
+            target.bound_silence(self.number, if has_body { None } else { usual_silence() });
+            self.patient = has_body;
+        }
     }
 
     /// Sends a request and waits for the answer's headers.

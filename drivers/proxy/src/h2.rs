@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,10 @@ const STREAMS_MAX: usize = 128;
 const CONNECTIONS_MAX: usize = 32;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// A target whose machine or network is gone sends no reset; pings find it out while requests wait.
+const PING_EVERY: Duration = Duration::from_secs(3);
+const PING_WITHIN: Duration = Duration::from_secs(3);
 
 /// The connections to one target.
 #[derive(Debug, Default)]
@@ -70,6 +74,9 @@ impl Http2 {
         let (sender, connection) = http2::Builder::new(Spawner(tasks.clone()))
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_WITHIN)
             .handshake(TokioIo::new(wire))
             .await
             .map_err(std::io::Error::other)?;

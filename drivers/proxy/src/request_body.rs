@@ -62,6 +62,11 @@ impl Source {
         }))))
     }
 
+    /// Whether there is a body at all.
+    pub(crate) fn has_body(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether an attempt can begin at the body's first byte.
     pub(crate) fn is_replayable(&self) -> bool {
         self.0.as_ref().is_none_or(|state| !lock(state).forgotten)
@@ -75,7 +80,7 @@ impl Source {
     /// The body from its first byte.
     pub(crate) fn body(&self) -> RequestBody {
         let length = match &self.0 {
-            Some(state) => lock(state).length.clone(),
+            Some(state) => lock(state).length,
             None => SizeHint::with_exact(0),
         };
         RequestBody { source: self.0.clone(), length, next: 0, sent_trailers: false }
@@ -127,7 +132,7 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.clone()
+        self.length
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,13 @@ pub(crate) const FULL_SHARE: u32 = 1000;
 /// Idle connections kept to one target; more are closed once they are idle.
 const IDLE_MAX: usize = 512;
 
+/// How long bytes sent to a target may go unacknowledged before the connection is given up, when
+/// the target has nothing to read but a request's headers. A target whose machine or network is
+/// gone sends no reset; without this bound its connections would hang for the idle timeout.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+/// How long a target that could not be connected to in time is chosen last.
+const AVOID_FOR: Duration = Duration::from_secs(1);
+
 /// What makes two targets of a group the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TargetKey {
@@ -45,6 +52,8 @@ pub(crate) struct Target {
     health: Mutex<Health>,
     /// When a slow start began, if one is due.
     warming_since: Mutex<Option<Instant>>,
+    /// When a connection to it was last given up for taking too long.
+    unreachable_at: Mutex<Option<Instant>>,
     in_flight: AtomicUsize,
     idle: Mutex<Vec<Http1>>,
     pub(crate) http2: Http2,
@@ -81,6 +90,7 @@ impl Target {
             share: AtomicU64::new(FULL_SHARE.into()),
             health: Mutex::new(Health::registered()),
             warming_since: Mutex::default(),
+            unreachable_at: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             idle: Mutex::default(),
             http2: Http2::default(),
@@ -121,6 +131,25 @@ impl Target {
 
     pub(crate) fn set_share(&self, share: u64) {
         self.share.store(share, Ordering::Relaxed);
+    }
+
+    /// Has the target chosen last for a while: a connection to it took too long.
+    pub(crate) fn avoid(&self) {
+        *lock(&self.unreachable_at) = Some(Instant::now());
+    }
+
+    pub(crate) fn is_avoided(&self) -> bool {
+        lock(&self.unreachable_at).is_some_and(|at| at.elapsed() < AVOID_FOR)
+    }
+
+    /// Sets how long bytes on a connection may go unacknowledged; nothing for as long as it takes.
+    pub(crate) fn bound_silence(&self, number: u64, bound: Option<Duration>) {
+        let open = lock(&self.open);
+        let Some(socket) = open.sockets.get(&number) else { return };
+        // SAFETY: as in `close`: a socket in the table is open as long as the table is locked.
+        #[expect(unsafe_code, reason = "tokio's stream can't be shared with its reader")]
+        let socket = unsafe { BorrowedFd::borrow_raw(*socket) };
+        set_silence(socket, bound);
     }
 
     /// An idle connection that was alive when last looked at.
@@ -220,6 +249,7 @@ impl Wire {
     pub(crate) async fn connect(target: &Arc<Target>) -> std::io::Result<Self> {
         let stream = TcpStream::connect(target.key.address).await?;
         stream.set_nodelay(true)?;
+        set_silence(stream.as_fd(), Some(UNACKNOWLEDGED_MAX));
         let mut open = lock(&target.open);
         if open.closed {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
@@ -229,6 +259,25 @@ impl Wire {
         open.sockets.insert(number, stream.as_raw_fd());
         drop(open);
         Ok(Self { stream, target: target.clone(), number })
+    }
+}
+
+impl Wire {
+    /// Its number in the target's table.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// The usual bound of [`Target::bound_silence`].
+pub(crate) fn usual_silence() -> Option<Duration> {
+    Some(UNACKNOWLEDGED_MAX)
+}
+
+fn set_silence(socket: BorrowedFd<'_>, bound: Option<Duration>) {
+    let bound_ms = bound.map_or(0, |bound| u32::try_from(bound.as_millis()).unwrap_or(u32::MAX));
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, bound_ms) {
+        tracing::debug!(%error, "a connection's silence can't be bounded");
     }
 }
 

@@ -1,5 +1,12 @@
 //! Who gets a request: algorithms, protocols, weights, stickiness, zones.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a fault in a test is to stop it"
+)]
+
 mod support;
 
 use std::sync::atomic::Ordering;
@@ -48,13 +55,13 @@ async fn streams_of_one_http2_connection_share_every_target_equally() {
 #[tokio::test]
 async fn least_outstanding_requests_spares_a_slow_target() {
     let backends = four().await;
-    backends.iter().for_each(|it| it.delay_ms.store(3, Ordering::SeqCst));
-    backends[0].delay_ms.store(40, Ordering::SeqCst);
+    backends.iter().for_each(|it| it.delay_ms.store(10, Ordering::SeqCst));
+    backends[0].delay_ms.store(200, Ordering::SeqCst);
     let algorithm = Algorithm::LeastOutstandingRequests;
     let node = node(TargetGroup { algorithm, ..group(&refs(&backends)) }).await;
     let clients = (0..20).map(|_| Browser::http1(&node)).collect();
-    let shares = shares(&storm(clients, 50).await);
-    assert!(shares["a"] <= 100, "{shares:?}");
+    let shares = shares(&storm(clients, 30).await);
+    assert!(shares["a"] <= 60, "{shares:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,12 @@
 //! What happens while things change: targets die, leave and come, configurations are replaced.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a fault in a test is to stop it"
+)]
+
 mod support;
 
 use std::sync::Arc;
@@ -125,6 +132,29 @@ async fn a_target_that_refuses_costs_a_retry_and_not_a_request() {
     }
     assert_eq!(a.count(), 40);
     assert!(node.status().target_groups[0].counters.connection_errors >= 20);
+}
+
+#[tokio::test]
+async fn a_target_that_never_accepts_delays_few_and_fails_nobody() {
+    // A full backlog drops what asks for a connection, as a dead machine does.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let black_hole = socket.listen(1).unwrap();
+    let address = black_hole.local_addr().unwrap();
+    let fillers: Vec<_> = (0..4)
+        .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)))
+        .collect();
+    assert!(fillers.iter().any(Result::is_err));
+    let a = Backend::start("a").await;
+    let mut group = TargetGroup { health_check: None, ..group(&[&a]) };
+    group.targets.push(Target::new("hole", address));
+    let node = Node::start(config(vec![group])).await.unwrap();
+    let client = Browser::http1(&node);
+    let before = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(client.get("/").await.target(), "a");
+    }
+    assert!(before.elapsed() < Duration::from_secs(6), "{:?}", before.elapsed());
 }
 
 #[tokio::test]

@@ -1,5 +1,12 @@
 //! What a request meets: rules, headers, bodies, errors, upgrades.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a fault in a test is to stop it"
+)]
+
 mod support;
 
 use std::time::Duration;
@@ -77,7 +84,8 @@ async fn rules_are_tried_by_priority_and_every_condition_counts() {
     let node = Node::start(config).await.unwrap();
     healthy(&node).await;
     let client = Browser::http1(&node);
-    let cases: [(&str, &[(&str, &str)], &str); 11] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let cases: [(&str, Headers, &str); 11] = [
         ("/img/a", &[], "path"),
         ("/pics/1", &[], "path"),
         ("/pics/12", &[], "a\n"),
@@ -316,4 +324,37 @@ async fn a_slow_client_holds_up_nobody_else() {
     let mut all = Vec::new();
     slow.read_to_end(&mut all).await.unwrap();
     assert!(all.len() > 1_000_000);
+}
+
+#[tokio::test]
+async fn targets_that_break_the_protocol_are_bad_gateways() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::new("odd", listener.local_addr().unwrap());
+    let tasks = tokio_util::task::TaskTracker::new();
+    tasks.spawn(async move {
+        let answers = [
+            "",
+            "nonsense\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Le",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nX-Mixed-Case: 1\r\n\r\nuntil the end",
+        ];
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 10_000];
+            let _ = stream.read(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let group =
+        TargetGroup { health_check: None, targets: vec![target], ..TargetGroup::new("group") };
+    let node = Node::start(config(vec![group])).await.unwrap();
+    let client = Browser::http1(&node);
+    for _ in 0..4 {
+        assert_eq!(client.get("/").await.status, 502);
+    }
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = raw(address(&node), request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("X-Mixed-Case: 1") && answer.contains("until the end"), "{answer}");
 }
