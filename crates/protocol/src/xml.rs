@@ -266,13 +266,21 @@ impl Writer {
         self.close(name);
     }
 
+    /// Text as an element holds it.
     pub(crate) fn escaped(&mut self, text: &str) {
-        // A parser would turn a bare carriage return into a line feed.
         let escaped = escape(text);
-        if escaped.contains('\r') {
-            self.text.push_str(&escaped.replace('\r', "&#xD;"));
-        } else {
+        if !escaped.contains(|c: char| c.is_control()) {
             self.text.push_str(&escaped);
+            return;
+        }
+        // A parser would turn a bare carriage return into a line feed, and refuses the others,
+        // which AWS writes all the same (S3 keys may hold them).
+        for c in escaped.chars() {
+            if c.is_control() && !matches!(c, '\t' | '\n') {
+                self.text.push_str(&format!("&#x{:X};", u32::from(c)));
+            } else {
+                self.text.push(c);
+            }
         }
     }
 

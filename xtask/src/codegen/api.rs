@@ -13,7 +13,7 @@ use super::model::Model;
 use super::{names, render};
 
 static ROW: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\.operation\(\s*(?:[a-z0-9_]+::)*([a-z0-9_]+)\s*,?\s*\)")
+    Regex::new(r"\.operation\(\s*(?:[a-z0-9_]+::)+([a-z0-9_]+)\s*,?\s*\)")
         .expect("a constant pattern compiles")
 });
 
@@ -23,17 +23,30 @@ pub(super) fn services(root: &Path) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(root.join("services"))? {
         let folder = entry?.path();
         let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-        if SERVICES.contains(&name.as_str()) && !rows(&folder).is_empty() {
+        if SERVICES.contains(&name.as_str()) && !rows(&folder)?.is_empty() {
             found.insert(name);
         }
     }
     Ok(found.into_iter().collect())
 }
 
-/// The functions that a service's table lists.
-fn rows(service: &Path) -> Vec<String> {
-    let table = std::fs::read_to_string(service.join("src/lib.rs")).unwrap_or_default();
-    ROW.captures_iter(&table).filter_map(|row| Some(row.get(1)?.as_str().to_owned())).collect()
+/// The functions that a service's table lists. A service of EC2's size has a table a family.
+fn rows(service: &Path) -> Result<Vec<String>> {
+    let mut rows = Vec::new();
+    let mut folders = vec![service.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path)?;
+                let found = ROW.captures_iter(&text).filter_map(|row| row.get(1));
+                rows.extend(found.map(|row| row.as_str().to_owned()));
+            }
+        }
+    }
+    Ok(rows)
 }
 
 /// The files of a service's `api` crate.
@@ -52,7 +65,7 @@ pub(super) fn generate(root: &Path, service: &str) -> Result<Vec<(PathBuf, Strin
 
 /// The operations of the table, by AWS's name.
 fn operations(model: &Model, folder: &Path, service: &str) -> Result<BTreeSet<String>> {
-    let rows = rows(folder);
+    let rows = rows(folder)?;
     if rows.is_empty() {
         let listed = BOOTSTRAP.iter().find(|(name, _)| *name == service);
         let names = listed.map(|(_, operations)| *operations).unwrap_or_default();
