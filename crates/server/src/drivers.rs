@@ -43,8 +43,6 @@ impl Drivers {
         };
         let supervisor: Vec<OsString> = vec![
             std::env::current_exe()?.into_os_string(),
-            "--data-dir".into(),
-            paths.data.clone().into_os_string(),
             "zone".into(),
         ];
         let linux_machine = Arc::new(LinuxMachine::new(MachineOptions {
@@ -54,7 +52,7 @@ impl Drivers {
             supervisor_command: supervisor,
         }));
         Ok(Self {
-            net: Arc::new(LinuxNet::new(net_options.clone())),
+            net: Arc::new(LinuxNet::new(net_options.clone())?),
             net_options,
             machine: linux_machine.clone(),
             linux_machine,

@@ -12,7 +12,6 @@ use base::{Clock, Random, Region};
 use gateway::{Gateway, Mode};
 use kernel::clock::{RegionClock, Setting};
 use kernel::{Builder, Kernel, Settings};
-use machine::Machine;
 use serde_json::{Value as Json, json};
 use store::{Options, Store};
 use tokio::net::TcpListener;
@@ -93,8 +92,8 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
         account: keys.account_id.parse()?,
         endpoint_url: endpoint_url.clone(),
     };
-    let mut builder = Builder::new(settings, store.clone(), clock.clone(), random, identity, key);
-    for def in registry::services(paths, &drivers) {
+    let mut builder = Builder::new(settings, store.clone(), clock.clone(), random, identity.clone(), key);
+    for def in registry::services(paths, &drivers, &identity, key) {
         builder = builder.service(def);
     }
     let kernel = builder.start();

@@ -57,7 +57,11 @@ fn examine() -> Vec<Finding> {
         failure: (!rustix::process::geteuid().is_root())
             .then(|| "instances, load balancers and databases need root for now".to_owned()),
     }];
-    for (feature, result) in net::probe().into_iter().chain(machine::probe()) {
+    for (feature, result) in net::probe() {
+        let failure = result.err().map(|error| error.to_string());
+        findings.push(Finding { feature: feature.to_owned(), failure });
+    }
+    for (feature, result) in machine::probe() {
         findings.push(Finding { feature: feature.to_string(), failure: result.err() });
     }
     findings

@@ -22,7 +22,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn run(&self) -> Result<ExitCode> {
-        let services = registry::tables();
+        let services = super::runtime()?.block_on(registry::tables())?;
         if let Some(name) = &self.service {
             let Some(def) = services.iter().find(|def| def.name == name) else {
                 bail!("Skyhold has no service called {name}; `skyhold ledger` lists them");

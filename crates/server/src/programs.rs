@@ -1,0 +1,78 @@
+//! What this binary is when a zone starts it: a zone's supervisor, a load balancer's node, or the
+//! DNS and metadata services of a zone's VPCs. Each serves from its last configuration for as long
+//! as it lives, whether or not the control plane does.
+
+use std::net::{SocketAddr, SocketAddrV4};
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use gateway::Gateway;
+use machine::program::Control;
+use machine::zone::{self, ZoneOptions};
+
+use crate::drivers::Drivers;
+use crate::paths::Paths;
+
+/// `skyhold zone`.
+#[derive(Args)]
+pub(crate) struct ZoneArguments {
+    /// The zone.
+    #[arg(long)]
+    zone: String,
+    /// Where sockets and namespaces are.
+    #[arg(long)]
+    run_dir: PathBuf,
+}
+
+/// `skyhold program`.
+#[derive(Args)]
+pub(crate) struct ProgramArguments {
+    /// Which part of the data plane to be.
+    name: String,
+}
+
+/// Supervises a zone until it is told to end.
+pub(crate) fn zone(arguments: &ZoneArguments, paths: &Paths) -> Result<ExitCode> {
+    let zone = base::Zone::new(arguments.zone.clone());
+    zone::run(ZoneOptions::new(zone, arguments.run_dir.clone(), paths.data.clone()))
+}
+
+/// Serves as one part of the data plane until the zone ends.
+pub(crate) fn program(arguments: &ProgramArguments) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let _control = Control::inherit().context("a zone starts this, not a person")?;
+        match arguments.name.as_str() {
+            other => bail!("there is no part of the data plane called {other}"),
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves the AWS APIs where instances reach them: at the fabric's public endpoint address. It
+/// appears when the fabric does, and again whenever the fabric was rebuilt.
+pub(crate) async fn serve_inside(gateway: Arc<Gateway>, drivers: &Drivers, port: u16) {
+    const LOOK_AGAIN: Duration = Duration::from_millis(200);
+    let address = SocketAddrV4::new(drivers.net_options.endpoint_address(), port);
+    let mut serving: Vec<tokio::task::JoinHandle<()>> = Vec::new();
+    loop {
+        let ended = serving.iter().any(tokio::task::JoinHandle::is_finished);
+        if serving.is_empty() || ended {
+            let namespace = drivers.net.internet_namespace();
+            if let Ok(listener) = net::tcp_listen(&namespace, address)
+                && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
+            {
+                tracing::debug!(address = %SocketAddr::V4(address), "serving inside the fabric");
+                let gateway = gateway.clone();
+                #[expect(clippy::disallowed_methods, reason = "it ends with the runtime")]
+                serving.push(tokio::spawn(gateway.serve(listener, std::future::pending())));
+            }
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
