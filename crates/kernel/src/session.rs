@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base::{AccountId, Random, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+
+use crate::cipher::Cipher;
 
 /// What a session token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,34 +67,23 @@ pub struct InvalidSessionToken;
 
 /// Seals and opens session tokens.
 pub struct Sealer {
-    key: LessSafeKey,
+    cipher: Cipher,
     random: Arc<dyn Random>,
 }
+
+/// What session tokens are sealed for.
+const PLACE: &str = "session";
 
 impl Sealer {
     /// A sealer under `key`.
     pub fn new(key: [u8; 32], random: Arc<dyn Random>) -> Self {
-        #[expect(clippy::expect_used, reason = "a key of 32 bytes is what AES-256 takes")]
-        let key = UnboundKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes");
-        Self { key: LessSafeKey::new(key), random }
+        Self { cipher: Cipher::new(key, random.clone()), random }
     }
 
     /// The token of `session`.
-    ///
-    /// # Panics
-    ///
-    /// Never: a session is always JSON, and sealing fails only beyond 64 GiB.
     pub fn seal(&self, session: &Session) -> String {
-        let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce);
-        let mut body = serde_json::to_vec(session).unwrap_or_default();
-        #[expect(clippy::expect_used, reason = "sealing fails only for bodies beyond 64 GiB")]
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut body)
-            .expect("the body is small");
-        let mut token = nonce.to_vec();
-        token.append(&mut body);
-        STANDARD.encode(token)
+        let body = serde_json::to_vec(session).unwrap_or_default();
+        STANDARD.encode(self.cipher.seal(PLACE, &body))
     }
 
     /// The session that `token` carries. The caller checks its end.
@@ -102,12 +92,9 @@ impl Sealer {
     ///
     /// [`InvalidSessionToken`] when this region did not seal it.
     pub fn open(&self, token: &str) -> Result<Session, InvalidSessionToken> {
-        let mut bytes = STANDARD.decode(token).map_err(|_| InvalidSessionToken)?;
-        let (nonce, body) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(InvalidSessionToken)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| InvalidSessionToken)?;
-        let body =
-            self.key.open_in_place(nonce, Aad::empty(), body).map_err(|_| InvalidSessionToken)?;
-        serde_json::from_slice(body).map_err(|_| InvalidSessionToken)
+        let bytes = STANDARD.decode(token).map_err(|_| InvalidSessionToken)?;
+        let body = self.cipher.open(PLACE, &bytes).map_err(|_| InvalidSessionToken)?;
+        serde_json::from_slice(&body).map_err(|_| InvalidSessionToken)
     }
 
     /// New temporary credentials for `subject`, from `now` to `expires`, with their token.
