@@ -82,6 +82,12 @@ mod tests {
         assert_eq!(ranges.allocate("vol-1").unwrap(), first);
         assert_ne!(ranges.allocate("vol-2").unwrap(), first);
         ranges.release(first).unwrap();
-        assert!(!folder.path().join(".id-ranges").join(((first - FIRST) / ID_RANGE).to_string()).is_symlink());
+        assert!(
+            !folder
+                .path()
+                .join(".id-ranges")
+                .join(((first - FIRST) / ID_RANGE).to_string())
+                .is_symlink()
+        );
     }
 }

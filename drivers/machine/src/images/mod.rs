@@ -1,8 +1,8 @@
 //! Images: read-only root trees built out of distribution packages and shared by all workloads.
 //!
-//! An image is a list of layers, the uppermost first. A built image's folder is named for its
-//! recipe's hash and appears only when it is complete; its id is a hash over the recipe and the
-//! versions of all packages in it. A machine's own image is a layer with what it wrote, on top of
+//! An image is a list of layers, the uppermost first. A built layer's folder is named for its
+//! recipe's hash and appears only when it is complete; an image's id is a hash over the recipes and
+//! the versions of all packages in it. A machine's own image is a layer with what it wrote, on top of
 //! the layers it was started from. The folder may be shared by all regions of a host.
 
 mod debian;
@@ -25,7 +25,7 @@ pub(crate) use debian::{lock, remove_tree, require, run};
 pub use recipe::ImageRecipe;
 
 use debian::{Variant, beside, bootstrap, in_own_mounts};
-use recipe::hex;
+use recipe::{Part, hex};
 
 /// The file that describes a complete image.
 const DESCRIPTION: &str = "image.json";
@@ -38,15 +38,15 @@ pub struct Images {
 }
 
 /// An image that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
     /// The hash of its content.
     pub id: String,
     /// Its layers, the uppermost first, for [`crate::Root::layers`].
     pub layers: Vec<PathBuf>,
-    /// The size of its own layer's files.
+    /// The size of what was built or written for it.
     pub size_bytes: u64,
-    /// How long its own layer took to build.
+    /// How long that took.
     pub build_time: Duration,
 }
 
@@ -67,10 +67,8 @@ impl Images {
 
     /// The usual folder: `$XDG_CACHE_HOME/skyhold/images`, or in `~/.cache`.
     pub fn default_folder() -> PathBuf {
-        let variable = |name| {
-            #[expect(clippy::disallowed_methods, reason = "the XDG convention is environmental")]
-            std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-        };
+        let variable =
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let cache = variable("XDG_CACHE_HOME")
             .or_else(|| variable("HOME").map(|home| home.join(".cache")))
             .unwrap_or_else(|| PathBuf::from("/var/cache"));
@@ -83,7 +81,13 @@ impl Images {
     ///
     /// When its description cannot be read.
     pub fn find(&self, recipe: ImageRecipe) -> Result<Option<Image>> {
-        load(&self.folder.join(folder_name(recipe)))
+        let mut image = Image::default();
+        for place in self.places(recipe) {
+            let Some(part) = load(&place)? else { return Ok(None) };
+            image.add(part);
+        }
+        image.id = join_ids(&image.id);
+        Ok(Some(image))
     }
 
     /// The image of a recipe, built now when it is missing: a minute or so, and it needs
@@ -104,33 +108,51 @@ impl Images {
     ///
     /// As there.
     pub fn ensure_blocking(&self, recipe: ImageRecipe) -> Result<Image> {
-        if let Some(image) = self.find(recipe)? {
+        let mut image = Image::default();
+        for (part, place) in recipe.parts().iter().zip(self.places(recipe)) {
+            let base = image.layers.first().cloned();
+            image.add(self.ensure_part(*part, &place, base.as_deref())?);
+        }
+        image.id = join_ids(&image.id);
+        Ok(image)
+    }
+
+    /// The folders of a recipe's parts.
+    fn places(&self, recipe: ImageRecipe) -> Vec<PathBuf> {
+        let mut below = String::new();
+        let place = |part: &Part| {
+            below = part.hash(&below);
+            self.folder.join(format!("{}-{below}", part.name()))
+        };
+        recipe.parts().iter().map(place).collect()
+    }
+
+    fn ensure_part(&self, part: Part, place: &Path, base: Option<&Path>) -> Result<Image> {
+        if let Some(image) = load(place)? {
             return Ok(image);
         }
-        let base = recipe.base().map(|base| self.ensure_blocking(base)).transpose()?;
         self.make_folder()?;
-        let name = folder_name(recipe);
-        let _lock = lock(&self.folder.join(format!(".{name}.lock")))?;
-        if let Some(image) = self.find(recipe)? {
+        let _lock = lock(&beside(place, "lock"))?;
+        if let Some(image) = load(place)? {
             return Ok(image);
         }
-        #[expect(clippy::disallowed_methods, reason = "how long a build takes is machine time")]
         let begun = Instant::now();
-        tracing::info!(image = recipe.name(), "building an image");
-        let place = self.folder.join(&name);
-        let partial = beside(&place, "partial");
+        tracing::info!(part = part.name(), "building a part of an image");
+        let partial = beside(place, "partial");
         remove_tree(&partial)?;
         fs::create_dir(&partial).doing(|| format!("make {}", partial.display()))?;
-        let below = base.map(|image| image.layers).unwrap_or_default();
-        let packages = match below.first() {
-            None => self.build_base(recipe, &partial)?,
-            Some(base) => self.build_layer(recipe, base, &partial)?,
+        let content = match (part, base) {
+            (Part::Debian12, _) | (Part::Lamp, None) => self.build_base(part, &partial)?,
+            (Part::Lamp, Some(base)) => self.build_layer(part, base, &partial)?,
+            (Part::Files, _) => {
+                write_files(part, &partial.join(TREE))?;
+                String::new()
+            }
         };
         let mut digest = Md5::new();
-        digest.update(recipe.hash());
-        digest.update(&packages);
-        let id = hex(&digest.finalize());
-        finish(&partial, &place, id, below, begun.elapsed())
+        digest.update(place.as_os_str().as_encoded_bytes());
+        digest.update(&content);
+        finish(&partial, place, hex(&digest.finalize()), Vec::new(), begun.elapsed())
     }
 
     /// Makes an image of what a machine wrote to its root volume, on top of the layers that it ran
@@ -141,7 +163,6 @@ impl Images {
     /// [`Error::Refused`] while the volume is in use, and the system's errors.
     pub fn snapshot(&self, volumes: &Volumes, volume: &str, below: &[PathBuf]) -> Result<Image> {
         self.make_folder()?;
-        #[expect(clippy::disallowed_methods, reason = "how long a build takes is machine time")]
         let begun = Instant::now();
         let partial = self.folder.join(format!(".snapshot-{volume}.partial"));
         let _lock = lock(&self.folder.join(format!(".snapshot-{volume}.lock")))?;
@@ -177,11 +198,10 @@ impl Images {
     }
 
     /// A complete Debian tree, installed.
-    fn build_base(&self, recipe: ImageRecipe, partial: &Path) -> Result<String> {
+    fn build_base(&self, part: Part, partial: &Path) -> Result<String> {
         let tree = partial.join(TREE);
         let cache = self.folder.join(".packages");
-        bootstrap(Variant::Minbase, recipe.packages(), ImageRecipe::suite(), &tree, &cache)?;
-        write_files(recipe, &tree)?;
+        bootstrap(Variant::Minbase, part.packages(), recipe::SUITE, &tree, &cache)?;
         let mut command = in_own_mounts(recipe::FINISH_BASE);
         command.arg(&tree);
         run(command, "finishing the image")?;
@@ -190,17 +210,16 @@ impl Images {
     }
 
     /// Packages on top of a tree.
-    fn build_layer(&self, recipe: ImageRecipe, base: &Path, partial: &Path) -> Result<String> {
+    fn build_layer(&self, part: Part, base: &Path, partial: &Path) -> Result<String> {
         let work = partial.join("work");
         let cache = self.folder.join(".packages");
         fs::create_dir_all(&cache).doing(|| format!("make {}", cache.display()))?;
         let _lock = lock(&cache.join("lock"))?;
         let mut command = in_own_mounts(recipe::LAYER);
-        command.arg(base).arg(&work).arg(&cache).arg(recipe.backports().join(","));
-        command.args(recipe.packages());
+        command.arg(base).arg(&work).arg(&cache).arg(part.backports().join(","));
+        command.args(part.packages());
         let packages = run(command, "installing packages")?;
-        fs::rename(work.join("upper"), partial.join(TREE))
-            .doing(|| "move the layer".to_owned())?;
+        fs::rename(work.join("upper"), partial.join(TREE)).doing(|| "move the layer".to_owned())?;
         remove_tree(&work)?;
         Ok(packages)
     }
@@ -215,16 +234,29 @@ impl Images {
     }
 }
 
-fn folder_name(recipe: ImageRecipe) -> String {
-    format!("{}-{}", recipe.name(), recipe.hash())
+/// One id of several parts'.
+fn join_ids(ids: &str) -> String {
+    hex(&Md5::digest(ids))
 }
 
-fn write_files(recipe: ImageRecipe, tree: &Path) -> Result<()> {
-    for (path, mode, content) in recipe.files() {
+impl Image {
+    /// Puts a part on top.
+    fn add(&mut self, part: Self) {
+        self.id.push_str(&part.id);
+        self.layers.splice(0..0, part.layers);
+        self.size_bytes = self.size_bytes.saturating_add(part.size_bytes);
+        self.build_time = self.build_time.saturating_add(part.build_time);
+    }
+}
+
+fn write_files(part: Part, tree: &Path) -> Result<()> {
+    for (path, mode, content) in part.files() {
         let path = tree.join(path);
         let write = || -> io::Result<()> {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
+            for folder in path.ancestors().skip(1).filter(|folder| folder.starts_with(tree)) {
+                fs::create_dir_all(folder)?;
+                // A layer's folders show with their own permissions, whatever the umask here.
+                fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
             }
             fs::write(&path, content)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(*mode))
@@ -277,7 +309,8 @@ fn tree_size(folder: &Path) -> io::Result<u64> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        let own = if metadata.is_dir() { tree_size(&entry.path())? } else { metadata.blocks() * 512 };
+        let own =
+            if metadata.is_dir() { tree_size(&entry.path())? } else { metadata.blocks() * 512 };
         sum = sum.saturating_add(own);
     }
     Ok(sum)

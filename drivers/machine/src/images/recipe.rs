@@ -11,10 +11,43 @@ pub enum ImageRecipe {
     Debian12Lamp,
 }
 
-/// The image's own files: path, permission bits, content.
-const BASE_FILES: &[(&str, u32, &str)] = &[
-    ("lib/systemd/system/skyhold-identity.service", 0o644, IDENTITY_UNIT),
-    ("lib/systemd/system/skyhold-first-boot.service", 0o644, FIRST_BOOT_UNIT),
+impl ImageRecipe {
+    /// All recipes.
+    pub const ALL: [Self; 2] = [Self::Debian12, Self::Debian12Lamp];
+
+    /// Its name, as in an image's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debian12 => "debian-12",
+            Self::Debian12Lamp => "debian-12-lamp",
+        }
+    }
+
+    /// Its parts, the lowest first. Skyhold's own files are a layer of their own, so that a change
+    /// of them does not build the rest anew.
+    pub(super) fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Debian12 => &[Part::Debian12, Part::Files],
+            Self::Debian12Lamp => &[Part::Debian12, Part::Lamp, Part::Files],
+        }
+    }
+}
+
+/// A layer of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A whole Debian 12.
+    Debian12,
+    /// What a web server needs, on top of that.
+    Lamp,
+    /// Skyhold's own files.
+    Files,
+}
+
+/// The image's own files: path, permission bits, content. Not in `lib` or `bin`, which are links.
+const FILES: &[(&str, u32, &str)] = &[
+    ("usr/lib/systemd/system/skyhold-identity.service", 0o644, IDENTITY_UNIT),
+    ("usr/lib/systemd/system/skyhold-first-boot.service", 0o644, FIRST_BOOT_UNIT),
     ("etc/systemd/system/ssh.service", 0o644, include_str!("assets/ssh.service")),
     ("etc/ssh/sshd_config.d/50-cloud.conf", 0o644, include_str!("assets/sshd.conf")),
     ("usr/lib/skyhold/identity", 0o755, include_str!("assets/identity.sh")),
@@ -36,28 +69,16 @@ pub(super) const FINISH_BASE: &str = include_str!("assets/finish-base.sh");
 /// What installs packages on top of an image.
 pub(super) const LAYER: &str = include_str!("assets/layer.sh");
 
-impl ImageRecipe {
-    /// All recipes.
-    pub const ALL: [Self; 2] = [Self::Debian12, Self::Debian12Lamp];
+/// The Debian release.
+pub(super) const SUITE: &str = "bookworm";
 
-    /// Its name, as in `skyhold images`.
-    pub fn name(self) -> &'static str {
+impl Part {
+    pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Debian12 => "debian-12",
-            Self::Debian12Lamp => "debian-12-lamp",
+            Self::Debian12 => "part-debian-12",
+            Self::Lamp => "part-lamp",
+            Self::Files => "part-files",
         }
-    }
-
-    /// The image below, if it is a layer on another.
-    pub(super) fn base(self) -> Option<Self> {
-        match self {
-            Self::Debian12 => None,
-            Self::Debian12Lamp => Some(Self::Debian12),
-        }
-    }
-
-    pub(super) fn suite() -> &'static str {
-        "bookworm"
     }
 
     pub(super) fn packages(self) -> &'static [&'static str] {
@@ -81,7 +102,7 @@ impl ImageRecipe {
                 "systemd-sysv",
                 "tzdata",
             ],
-            Self::Debian12Lamp => &[
+            Self::Lamp => &[
                 "apache2",
                 "libapache2-mod-php",
                 "mariadb-client",
@@ -92,6 +113,7 @@ impl ImageRecipe {
                 "php-redis",
                 "php-xml",
             ],
+            Self::Files => &[],
         }
     }
 
@@ -99,23 +121,26 @@ impl ImageRecipe {
     /// `AWS_ENDPOINT_URL` since 2.13.
     pub(super) fn backports(self) -> &'static [&'static str] {
         match self {
-            Self::Debian12 => &[],
-            Self::Debian12Lamp => &["awscli"],
+            Self::Lamp => &["awscli"],
+            Self::Debian12 | Self::Files => &[],
         }
     }
 
     pub(super) fn files(self) -> &'static [(&'static str, u32, &'static str)] {
         match self {
-            Self::Debian12 => BASE_FILES,
-            Self::Debian12Lamp => &[],
+            Self::Files => FILES,
+            Self::Debian12 | Self::Lamp => &[],
         }
     }
 
-    /// A hash of everything in the recipe: another recipe is another image.
-    pub(super) fn hash(self) -> String {
+    /// A hash of everything in the part's recipe and of what it stands on: another recipe is
+    /// another layer.
+    pub(super) fn hash(self, below: &str) -> String {
         let mut digest = Md5::new();
-        if let Some(base) = self.base() {
-            digest.update(base.hash());
+        match self {
+            // Files go on top of anything.
+            Self::Files => {}
+            Self::Debian12 | Self::Lamp => digest.update(below),
         }
         for package in self.packages().iter().chain(self.backports()) {
             digest.update(package);
@@ -126,7 +151,8 @@ impl ImageRecipe {
         }
         let scripts = match self {
             Self::Debian12 => [super::debian::BOOTSTRAP, FINISH_BASE],
-            Self::Debian12Lamp => [LAYER, ""],
+            Self::Lamp => [LAYER, ""],
+            Self::Files => ["", ""],
         };
         for script in scripts {
             digest.update(script);

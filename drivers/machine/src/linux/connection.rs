@@ -125,14 +125,17 @@ impl Connection {
                 }
             }
         }
+        // Forgotten before anybody who waits for the end can ask for a new connection.
+        if let Some(shared) = shared.upgrade() {
+            if self.end_expected.load(Ordering::SeqCst) {
+                shared.forget(&self.zone, &self);
+            } else {
+                shared.lost(&self.zone, &self);
+            }
+        }
         self.closed.send_replace(true);
         // Dropped senders tell those who wait.
         self.waiting().clear();
-        if let Some(shared) = shared.upgrade()
-            && !self.end_expected.load(Ordering::SeqCst)
-        {
-            shared.lost(&self.zone, &self);
-        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Outcome>>> {

@@ -86,7 +86,8 @@ impl LinuxMachine {
     /// `<run_dir>/zone-<name>/supervisor.log`.
     pub async fn start_all(&self) -> Result<()> {
         let mut opening = tokio::task::JoinSet::new();
-        for zone in self.shared.zones.keys().cloned() {
+        for zone in &self.shared.options.zones {
+            let zone = zone.clone();
             let shared = Arc::clone(&self.shared);
             opening.spawn(async move { shared.open_unless_killed(&zone).await });
         }
@@ -103,10 +104,11 @@ impl LinuxMachine {
     ///
     /// When the zone is not one of ours, or the kill is refused.
     pub async fn kill_zone(&self, zone: &Zone) -> Result<()> {
-        let link = self.shared.link(zone)?;
-        let file = zone_folder(&self.shared.options.run_dir, zone).join(KILLED);
+        let folder = zone_folder(&self.shared.options.run_dir, zone);
+        let connection = self.shared.running(zone).await?;
+        fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
+        let file = folder.join(KILLED);
         fs::write(&file, b"").doing(|| format!("write {}", file.display()))?;
-        let connection = link.connection().take();
         let Some(connection) = connection else { return Ok(()) };
         connection.kill_group()?;
         connection.closed().await;
@@ -142,7 +144,8 @@ impl LinuxMachine {
     /// The first supervisor's that does not end; the others are asked all the same.
     pub async fn shutdown(&self) -> Result<()> {
         let mut ending = tokio::task::JoinSet::new();
-        for zone in self.shared.zones.keys().cloned() {
+        for zone in &self.shared.options.zones {
+            let zone = zone.clone();
             let shared = Arc::clone(&self.shared);
             ending.spawn(async move { shared.end(&zone).await });
         }
@@ -163,7 +166,9 @@ impl LinuxMachine {
     async fn tell(&self, zone: &Zone, action: Action) -> Result<()> {
         match self.ask(zone, action, REQUEST_TIMEOUT).await? {
             Reply::Done => Ok(()),
-            other => Err(unexpected(&other)),
+            other @ (Reply::List(_) | Reply::Bytes(_) | Reply::Output(_)) => {
+                Err(unexpected(&other))
+            }
         }
     }
 }
@@ -187,10 +192,7 @@ impl Shared {
         let _ = self.events.send(Event { zone: zone.clone(), id, kind });
     }
 
-    async fn open_unless_killed(
-        self: &Arc<Self>,
-        zone: &Zone,
-    ) -> Result<Option<Arc<Connection>>> {
+    async fn open_unless_killed(self: &Arc<Self>, zone: &Zone) -> Result<Option<Arc<Connection>>> {
         if self.is_killed(zone) {
             self.link(zone)?;
             return Ok(None);
@@ -223,23 +225,25 @@ impl Shared {
         Ok(connection)
     }
 
-    /// Ends a zone's supervisor, if it runs.
-    async fn end(self: &Arc<Self>, zone: &Zone) -> Result<()> {
+    /// The connection to a zone's supervisor if one runs; none is started.
+    async fn running(self: &Arc<Self>, zone: &Zone) -> Result<Option<Arc<Connection>>> {
         let link = self.link(zone)?;
         let _opening = link.opening.lock().await;
-        let current = link.connection().take();
+        let current = link.connection().clone();
+        if current.is_some() {
+            return Ok(current);
+        }
         let options = &self.options;
-        let connection = match current {
-            Some(connection) => connection,
-            None => {
-                let run_dir = options.run_dir.clone();
-                let zone = ZoneOptions::new(zone.clone(), run_dir, options.data_dir.clone());
-                match Connection::open(self, &zone).await {
-                    Ok(connection) => connection,
-                    Err(_) => return Ok(()),
-                }
-            }
-        };
+        let zone_options =
+            ZoneOptions::new(zone.clone(), options.run_dir.clone(), options.data_dir.clone());
+        let opened = Connection::open(self, &zone_options).await.ok();
+        link.connection().clone_from(&opened);
+        Ok(opened)
+    }
+
+    /// Ends a zone's supervisor, if it runs.
+    async fn end(self: &Arc<Self>, zone: &Zone) -> Result<()> {
+        let Some(connection) = self.running(zone).await? else { return Ok(()) };
         connection.expect_end();
         let how = Stop::Graceful { grace: None };
         let answer = connection.ask(Action::Shutdown { how }, REQUEST_TIMEOUT).await;
@@ -254,14 +258,18 @@ impl Shared {
     }
 
     /// Called by a connection when its supervisor is gone.
-    fn lost(self: &Arc<Self>, zone: &Zone, gone: &Arc<Connection>) {
+    fn lost(&self, zone: &Zone, gone: &Arc<Connection>) {
+        self.forget(zone, gone);
+        self.send(zone, String::new(), EventKind::SupervisorLost);
+    }
+
+    fn forget(&self, zone: &Zone, gone: &Arc<Connection>) {
         if let Ok(link) = self.link(zone) {
             let mut current = link.connection();
             if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, gone)) {
                 *current = None;
             }
         }
-        self.send(zone, String::new(), EventKind::SupervisorLost);
     }
 
     /// Starts a supervisor in a session of its own and waits until it serves.
@@ -341,7 +349,7 @@ impl Machine for LinuxMachine {
     async fn list(&self, zone: &Zone) -> Result<Vec<WorkloadStatus>> {
         match self.ask(zone, Action::List, REQUEST_TIMEOUT).await? {
             Reply::List(list) => Ok(list),
-            other => Err(unexpected(&other)),
+            other @ (Reply::Done | Reply::Bytes(_) | Reply::Output(_)) => Err(unexpected(&other)),
         }
     }
 
@@ -372,7 +380,7 @@ impl Machine for LinuxMachine {
         let action = Action::Exec { id: id.to_owned(), command: Box::new(command) };
         match self.ask(zone, action, patience).await? {
             Reply::Output(output) => Ok(*output),
-            other => Err(unexpected(&other)),
+            other @ (Reply::Done | Reply::List(_) | Reply::Bytes(_)) => Err(unexpected(&other)),
         }
     }
 }
@@ -380,7 +388,7 @@ impl Machine for LinuxMachine {
 fn bytes(reply: Reply) -> Result<Vec<u8>> {
     match reply {
         Reply::Bytes(Bytes(bytes)) => Ok(bytes),
-        other => Err(unexpected(&other)),
+        other @ (Reply::Done | Reply::List(_) | Reply::Output(_)) => Err(unexpected(&other)),
     }
 }
 

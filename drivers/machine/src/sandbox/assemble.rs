@@ -140,8 +140,7 @@ impl<'a> Assembly<'a> {
 
     /// `/sys`, read-only for good: mounts of the launcher are locked for the workload.
     fn kernel_folders(&self, inside: &InRoot<'_>) -> Result<()> {
-        let safe =
-            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        let safe = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
         let sys = new_mount(
             "sysfs",
             &[],
@@ -168,9 +167,8 @@ impl<'a> Assembly<'a> {
     }
 
     fn devices(&self, inside: &InRoot<'_>, terminal: Option<&Path>) -> Result<()> {
-        let folder = inside
-            .place(Path::new("/dev"), Target::Folder)
-            .doing(|| "open /dev".to_owned())?;
+        let folder =
+            inside.place(Path::new("/dev"), Target::Folder).doing(|| "open /dev".to_owned())?;
         let make = || -> io::Result<()> {
             let owner = Some(Uid::from_raw(self.plan.id_base));
             let group = Some(Gid::from_raw(self.plan.id_base));

@@ -12,11 +12,11 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_de
 use crate::error::{Doing as _, Error, Result, chain};
 use crate::{EXEC_OUTPUT_MAX, Exit, Output};
 
+use super::confine;
 use super::guest::exit_of;
 use super::init::{Launcher, prepare_process, set_streams, wait_for};
 use super::plan::{Enter, Report};
 use super::syscall::{self, Side};
-use super::confine;
 
 /// All namespaces of a workload.
 const ALL: libc::c_int = syscall::NAMESPACES | libc::CLONE_NEWNET;
@@ -27,8 +27,7 @@ pub(super) fn run(launcher: &Launcher, request: &Enter) -> Result<()> {
         .doing(|| "die with the supervisor".to_owned())?;
     let target = open_target(request.pid)?;
     let pipe = || {
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .doing(|| "make a pipe".to_owned())
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned())
     };
     let (input, output, error, failure) = (pipe()?, pipe()?, pipe()?, pipe()?);
     syscall::join(target.as_fd(), ALL).doing(|| "join the workload".to_owned())?;
@@ -137,7 +136,6 @@ impl Capture {
 impl Streams {
     /// Moves bytes until both outputs end; false when that takes longer than `timeout`.
     fn pump(&mut self, timeout: Duration) -> io::Result<bool> {
-        #[expect(clippy::disallowed_methods, reason = "a bound on a process is machine time")]
         let begun = Instant::now();
         if let Some(input) = &self.input {
             rustix::fs::fcntl_setfl(input, OFlags::NONBLOCK)?;
@@ -159,11 +157,8 @@ impl Streams {
             self.output.from.as_ref().map(|file| (file, PollFlags::IN)),
             self.error.from.as_ref().map(|file| (file, PollFlags::IN)),
         ];
-        let mut fds: Vec<_> = watched
-            .iter()
-            .flatten()
-            .map(|(file, flags)| PollFd::new(*file, *flags))
-            .collect();
+        let mut fds: Vec<_> =
+            watched.iter().flatten().map(|(file, flags)| PollFd::new(*file, *flags)).collect();
         let left = rustix::time::Timespec::try_from(left).ok();
         match poll(&mut fds, left.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

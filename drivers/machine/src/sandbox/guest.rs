@@ -18,11 +18,11 @@ use crate::error::{Doing as _, Error, Result, chain};
 use crate::spec::{Kind, Process, Root, Sandbox, SeedFile};
 
 use super::assemble::{attach, new_mount};
+use super::confine;
 use super::init::{Launcher, set_streams};
 use super::inroot::{InRoot, Target};
 use super::plan::{CgroupView, Plan, Report};
 use super::syscall::{self, Side};
-use super::confine;
 
 /// The group that owns terminals, in Debian and nearly everywhere else.
 const TERMINAL_OPTIONS: &std::ffi::CStr = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
@@ -82,7 +82,8 @@ fn enter_root(root: &Root, hostname: &str, view: CgroupView) -> Result<()> {
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let proc = new_mount("proc", &[], safe)?;
     let inside = InRoot { root: tree.as_fd(), owner: 0 };
-    let place = inside.place(Path::new("/proc"), Target::Folder).doing(|| "make /proc".to_owned())?;
+    let place =
+        inside.place(Path::new("/proc"), Target::Folder).doing(|| "make /proc".to_owned())?;
     attach(&proc, &place, Path::new("/proc"))?;
     rustix::process::pivot_root(".", ".").doing(|| "change the root".to_owned())?;
     unmount(".", UnmountFlags::DETACH).doing(|| "let the host's files go".to_owned())?;

@@ -119,9 +119,8 @@ impl Launcher {
     /// Makes the workload's first process and lets it go. `CLONE_PARENT` makes it the supervisor's
     /// child, so that the supervisor alone waits for it and it dies with the supervisor.
     fn split(&self, plan: &Plan) -> Result<()> {
-        let (go_reader, go_writer) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                .doing(|| "make a pipe".to_owned())?;
+        let (go_reader, go_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .doing(|| "make a pipe".to_owned())?;
         let network = if plan.spec.netns.is_none() { libc::CLONE_NEWNET } else { 0 };
         let flags = syscall::NAMESPACES | network | libc::CLONE_PARENT;
         match syscall::clone(flags).doing(|| "make namespaces".to_owned())? {
@@ -183,8 +182,7 @@ fn join_network(path: &Path) -> Result<()> {
     let namespace = File::open(path).doing(|| format!("open {}", path.display()))?;
     syscall::join(namespace.as_fd(), libc::CLONE_NEWNET)
         .doing(|| format!("join {}", path.display()))?;
-    for (name, value) in
-        [("ip_unprivileged_port_start", "0"), ("ping_group_range", "0 4294967294")]
+    for (name, value) in [("ip_unprivileged_port_start", "0"), ("ping_group_range", "0 4294967294")]
     {
         let file = format!("/proc/sys/net/ipv4/{name}");
         fs::write(&file, value).doing(|| format!("set {file}"))?;

@@ -53,7 +53,11 @@ pub(crate) fn run_to_end(executable: &Path, job: &Job) -> Result<()> {
 }
 
 /// Gives a launcher where the workload's output goes, and a program's control socket.
-pub(crate) fn connect(command: &mut Command, output: &OwnedFd, control: Option<&OwnedFd>) -> Result<()> {
+pub(crate) fn connect(
+    command: &mut Command,
+    output: &OwnedFd,
+    control: Option<&OwnedFd>,
+) -> Result<()> {
     let duplicate = |fd: &OwnedFd| syscall::as_stdio(fd).doing(|| "copy a descriptor".to_owned());
     command.stdout(duplicate(output)?);
     if let Some(control) = control {

@@ -177,10 +177,7 @@ pub(crate) fn wait_unused(file: &Path) -> Result<()> {
 
 /// Lets other processes run for a moment, for states that the kernel does not announce.
 pub(crate) fn pause(step: Duration) {
-    let step = rustix::time::Timespec {
-        tv_sec: 0,
-        tv_nsec: i64::from(step.subsec_nanos()),
-    };
+    let step = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(step.subsec_nanos()) };
     // A poll of nothing that is interrupted early only means one look more.
     let _ = rustix::event::poll(&mut [], Some(&step));
 }

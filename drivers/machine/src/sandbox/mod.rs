@@ -10,12 +10,12 @@
 
 mod assemble;
 mod attempt;
+pub(crate) mod cgroup;
 mod confine;
 mod enter;
 mod guest;
 mod init;
 mod inroot;
-pub(crate) mod cgroup;
 pub(crate) mod launch;
 pub(crate) mod loops;
 pub(crate) mod plan;

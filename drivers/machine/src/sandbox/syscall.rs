@@ -165,9 +165,7 @@ fn mask(how: libc::c_int, all: bool) -> io::Result<()> {
         if all { libc::sigfillset(set.as_mut_ptr()) } else { libc::sigemptyset(set.as_mut_ptr()) }
     };
     // SAFETY: the set was initialised just above.
-    zero(libc::c_long::from(unsafe {
-        libc::sigprocmask(how, set.as_ptr(), std::ptr::null_mut())
-    }))
+    zero(libc::c_long::from(unsafe { libc::sigprocmask(how, set.as_ptr(), std::ptr::null_mut()) }))
 }
 
 /// Waits for a blocked signal and returns its number.
@@ -232,7 +230,8 @@ pub(crate) fn loopback_up() -> io::Result<()> {
 
 /// Replaces this process; returns only on failure.
 pub(crate) fn exec(path: &str, argv: &[String], env: &[(String, String)]) -> io::Error {
-    let text = |text: String| CString::new(text).map_err(|error| io::Error::other(error.to_string()));
+    let text =
+        |text: String| CString::new(text).map_err(|error| io::Error::other(error.to_string()));
     let prepared = || -> io::Result<(CString, Vec<CString>, Vec<CString>)> {
         let argv = argv.iter().cloned().map(text).collect::<io::Result<_>>()?;
         let env = env.iter().map(|(k, v)| text(format!("{k}={v}"))).collect::<io::Result<_>>()?;
@@ -264,8 +263,7 @@ pub(crate) fn loop_number(fd: BorrowedFd<'_>, command: u32, number: u64) -> io::
 /// A command of the loop driver that reads or writes a structure.
 pub(crate) fn loop_structure<T>(fd: BorrowedFd<'_>, command: u32, value: &mut T) -> io::Result<()> {
     // SAFETY: callers pass the structure that the command is defined with; it lives across the call.
-    let result =
-        unsafe { libc::ioctl(fd.as_raw_fd(), command.into(), std::ptr::from_mut(value)) };
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), command.into(), std::ptr::from_mut(value)) };
     zero(libc::c_long::from(result))
 }
 

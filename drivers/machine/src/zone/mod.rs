@@ -8,9 +8,11 @@
 
 mod console;
 mod control;
+mod keeper;
 pub(crate) mod protocol;
 mod run;
 mod serve;
+mod start;
 mod workload;
 
 use std::ffi::OsString;

@@ -19,17 +19,39 @@ pub(crate) struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Action {
     Start(Box<WorkloadSpec>),
-    Stop { id: String, how: Stop },
-    Remove { id: String },
-    Reboot { id: String },
+    Stop {
+        id: String,
+        how: Stop,
+    },
+    Remove {
+        id: String,
+    },
+    Reboot {
+        id: String,
+    },
     List,
-    Call { id: String, message: Bytes },
-    Console { id: String, max_bytes: usize },
-    Freeze { id: String },
-    Thaw { id: String },
-    Exec { id: String, command: Box<Exec> },
+    Call {
+        id: String,
+        message: Bytes,
+    },
+    Console {
+        id: String,
+        max_bytes: usize,
+    },
+    Freeze {
+        id: String,
+    },
+    Thaw {
+        id: String,
+    },
+    Exec {
+        id: String,
+        command: Box<Exec>,
+    },
     /// Stop everything, then end.
-    Shutdown { how: Stop },
+    Shutdown {
+        how: Stop,
+    },
 }
 
 /// What a supervisor sends.

@@ -37,7 +37,7 @@ pub(super) struct Supervisor {
 
 /// What only the main thread does.
 enum MainJob {
-    Spawn { command: Command, child: SyncSender<io::Result<Child>> },
+    Spawn { command: Box<Command>, child: SyncSender<io::Result<Child>> },
     End,
 }
 
@@ -135,7 +135,7 @@ impl Supervisor {
     pub(super) fn spawn(&self, command: Command) -> io::Result<Child> {
         let (child, answer) = sync_channel(1);
         let gone = || io::Error::other("the supervisor ends");
-        self.jobs.send(MainJob::Spawn { command, child }).map_err(|_| gone())?;
+        self.jobs.send(MainJob::Spawn { command: Box::new(command), child }).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
     }
 
@@ -171,11 +171,11 @@ impl Supervisor {
     }
 
     /// Stops everything, all at once.
-    pub(super) fn stop_all(self: &Arc<Self>, how: Stop) {
+    pub(super) fn stop_all(&self, how: Stop) {
         let workloads: Vec<_> = self.table().values().cloned().collect();
         std::thread::scope(|scope| {
             for workload in &workloads {
-                scope.spawn(|| workload.stop(self, how));
+                scope.spawn(|| workload.stop(how));
             }
         });
     }

@@ -100,11 +100,11 @@ fn act(supervisor: &Arc<Supervisor>, action: Action) -> Result<Outcome> {
     let reply = match action {
         Action::Start(spec) => workload::start(supervisor, *spec).map(|()| Reply::Done),
         Action::Stop { id, how } => match supervisor.find(&id) {
-            Ok(workload) => workload.stop(supervisor, how).map(|()| Reply::Done),
+            Ok(workload) => workload.stop(how).map(|()| Reply::Done),
             Err(_) => Ok(Reply::Done),
         },
         Action::Remove { id } => workload::remove(supervisor, &id).map(|()| Reply::Done),
-        Action::Reboot { id } => supervisor.find(&id)?.reboot(supervisor).map(|()| Reply::Done),
+        Action::Reboot { id } => supervisor.find(&id)?.reboot().map(|()| Reply::Done),
         Action::List => Ok(Reply::List(supervisor.list())),
         Action::Call { id, message } => {
             supervisor.find(&id)?.call(&message.0).map(|bytes| Reply::Bytes(Bytes(bytes)))

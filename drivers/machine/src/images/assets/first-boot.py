@@ -336,6 +336,13 @@ class Machine:
         self.output.say(str(value))
 
 
+def up():
+    """Seconds since this machine's first process started; /proc/uptime tells the host's."""
+    with open("/proc/1/stat") as file:
+        ticks = int(file.read().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
 def authorize(name, keys):
     import pwd
 
@@ -422,10 +429,8 @@ def main():
             machine.work(data or b"")
         except (Refused, OSError) as error:
             machine.fail("cannot read the user data: %s" % error)
-        with open("/proc/uptime") as file:
-            uptime = file.read().split()[0]
         when = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime())
-        output.say("finished at %s. Datasource EC2 (IMDSv2). Up %s seconds" % (when, uptime))
+        output.say("finished at %s. Datasource EC2 (IMDSv2). Up %.2f seconds" % (when, up()))
     with open(RESULT + ".new", "w") as file:
         file.write("error\n" if machine.failures else "done\n")
     os.rename(RESULT + ".new", RESULT)

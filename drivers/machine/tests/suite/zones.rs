@@ -1,15 +1,13 @@
 //! Zones and what they keep apart: adoption, loss, isolation, limits.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::region::{EXECUTABLE, Region, echo, image, memory_root, process, until};
 use machine::{
     Access, Bind, Error, EventKind, Exec, Exit, Kind, Limits, Machine as _, State, Stop,
 };
-use support::{EXECUTABLE, Region, echo, image, memory_root, process, until};
 
 const SLEEP: &str = "sleep infinity";
 
@@ -21,8 +19,8 @@ fn alive(pid: u32) -> bool {
 /// All cgroups of this region's supervisors.
 fn groups(pid: u32) -> Vec<PathBuf> {
     let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    let names = own.lines().filter_map(|line| line.rsplit('/').next());
-    let name = names.filter(|name| name.starts_with("skyhold-")).next().unwrap().to_owned();
+    let mut names = own.lines().filter_map(|line| line.rsplit('/').next());
+    let name = names.find(|name| name.starts_with("skyhold-")).unwrap().to_owned();
     ["unified", "memory", "pids", "cpu", ""]
         .iter()
         .map(|controller| Path::new("/sys/fs/cgroup").join(controller).join(&name))
@@ -71,9 +69,10 @@ async fn a_killed_zone_leaves_nothing_and_comes_back_empty() {
     region.machine.kill_zone(&region.zone).await.unwrap();
     until("the workloads' end", async || !pids.iter().any(|pid| alive(*pid))).await;
     println!("zone dead after {:?}", begun.elapsed());
-    until("the event", async || {
-        matches!(events.try_recv(), Ok(event) if event.kind == EventKind::SupervisorLost)
-    })
+    until(
+        "the event",
+        async || matches!(events.try_recv(), Ok(event) if event.kind == EventKind::SupervisorLost),
+    )
     .await;
     let down = region.machine.list(&region.zone).await;
     assert!(matches!(down, Err(Error::ZoneDown { .. })), "{down:?}");
@@ -94,9 +93,10 @@ async fn a_supervisor_that_was_killed_is_started_again_when_needed() {
     let supervisor = region.supervisor().unwrap();
     rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
     until("the program's end", async || !alive(pid)).await;
-    until("a new supervisor", async || {
-        matches!(region.machine.list(&region.zone).await, Ok(list) if list.is_empty())
-    })
+    until(
+        "a new supervisor",
+        async || matches!(region.machine.list(&region.zone).await, Ok(list) if list.is_empty()),
+    )
     .await;
     assert_ne!(region.supervisor().unwrap(), supervisor);
 }
@@ -132,7 +132,8 @@ async fn a_workload_sees_no_files_processes_or_loopback_of_the_host() {
         let output = region.shell("p", &command).await;
         assert!(!output.success(), "{command}: {}", String::from_utf8_lossy(&output.stdout));
     }
-    assert_eq!(region.print("p", "ls -1d /proc/[0-9]* | wc -l").await.parse::<u32>().unwrap() < 8, true);
+    let processes = region.print("p", "ls -1d /proc/[0-9]* | wc -l").await;
+    assert!(processes.parse::<u32>().unwrap() < 8, "{processes}");
     // The kernel's doors that know no namespaces are shut with EPERM.
     let doors = "import ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n\
         for name, number in [('kexec_load', 246), ('init_module', 175), ('open_by_handle_at', 304), \
@@ -140,7 +141,8 @@ async fn a_workload_sees_no_files_processes_or_loopback_of_the_host() {
         ('io_uring_setup', 425)]:\n\
         \x20   result = libc.syscall(number, 0, 0, 0, 0, 0)\n\
         \x20   assert result == -1 and ctypes.get_errno() == errno.EPERM, name\n";
-    let python = region.machine.exec(&region.zone, "p", Exec::new(["/usr/bin/python3", "-c", doors]));
+    let python =
+        region.machine.exec(&region.zone, "p", Exec::new(["/usr/bin/python3", "-c", doors]));
     let python = python.await.unwrap();
     if cfg!(target_arch = "x86_64") {
         assert!(python.success(), "{}", String::from_utf8_lossy(&python.stderr));
@@ -160,7 +162,8 @@ async fn limits_hold() {
     spec.limits = Limits { cpus: Some(0.2), memory_bytes: Some(64 << 20), pids_max: Some(16) };
     region.start(spec).await;
     let greedy = "x = bytearray(200 << 20); print(len(x))";
-    let memory = region.machine.exec(&region.zone, "p", Exec::new(["/usr/bin/python3", "-c", greedy]));
+    let memory =
+        region.machine.exec(&region.zone, "p", Exec::new(["/usr/bin/python3", "-c", greedy]));
     assert_eq!(memory.await.unwrap().exit, Exit::Signal(9));
     let forks = region.shell("p", "for i in $(seq 30); do sleep 5 & done; wait").await;
     assert!(String::from_utf8_lossy(&forks.stderr).contains("fork"), "{forks:?}");
@@ -249,7 +252,10 @@ async fn binds_show_what_they_should_and_no_more() {
         bind("/var/lib/data", &volume, Access::ReadWrite),
     ];
     region.start(process("p", root.clone(), SLEEP)).await;
-    assert_eq!(region.print("p", "stat -c %u /srv/ro/file; cat /srv/one/file").await, "33\ncontent");
+    assert_eq!(
+        region.print("p", "stat -c %u /srv/ro/file; cat /srv/one/file").await,
+        "33\ncontent"
+    );
     for command in ["touch /srv/ro/x", "mount -o remount,bind,rw /srv/ro && touch /srv/ro/x"] {
         assert!(!region.shell("p", command).await.success(), "{command}");
     }
@@ -257,7 +263,10 @@ async fn binds_show_what_they_should_and_no_more() {
     region.machine.stop(&region.zone, "p", Stop::Kill).await.unwrap();
     // Another workload, with other ids on the host, sees the same owners.
     region.start(process("q", root, SLEEP)).await;
-    assert_eq!(region.print("q", "stat -c %u /var/lib/data/table; cat /var/lib/data/table").await, "100\nrow");
+    assert_eq!(
+        region.print("q", "stat -c %u /var/lib/data/table; cat /var/lib/data/table").await,
+        "100\nrow"
+    );
 }
 
 #[test]

@@ -1,27 +1,28 @@
 //! A machine from its start to its first login: systemd, keys, user data, volumes, snapshots.
 
-mod support;
-
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
+use crate::region::{Network, Region, image, sandbox, until};
 use machine::{EventKind, Exit, Images, Machine as _, State, Stop, Upper};
-use support::{Network, Region, image, sandbox, until};
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000 k";
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000 k";
 
 /// Waits for sshd's banner from inside the network; returns how long it took.
 fn banner(network: &Network, begun: Instant) -> Duration {
-    network.inside(move || loop {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no banner");
-        if let Ok(mut stream) = std::net::TcpStream::connect("127.0.0.1:22") {
-            let mut banner = [0; 8];
-            if stream.read_exact(&mut banner).is_ok() {
-                assert_eq!(&banner, b"SSH-2.0-");
-                return begun.elapsed();
+    network.inside(move || {
+        loop {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no banner");
+            if let Ok(mut stream) = std::net::TcpStream::connect("127.0.0.1:22") {
+                let mut banner = [0; 8];
+                if stream.read_exact(&mut banner).is_ok() {
+                    assert_eq!(&banner, b"SSH-2.0-");
+                    return begun.elapsed();
+                }
             }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        std::thread::sleep(Duration::from_millis(5));
     })
 }
 
@@ -46,7 +47,12 @@ async fn a_machine_answers_ssh_and_runs_its_user_data_once() {
     let started = begun.elapsed();
     let banner_after = tokio::task::block_in_place(|| banner(&network, begun));
     println!("started after {started:?}, ssh banner after {banner_after:?}");
-    let keys = region.print("i-1", "cat /home/admin/.ssh/authorized_keys; stat -c %U:%a /home/admin/.ssh/authorized_keys").await;
+    let keys = region
+        .print(
+            "i-1",
+            "cat /home/admin/.ssh/authorized_keys; stat -c %U:%a /home/admin/.ssh/authorized_keys",
+        )
+        .await;
     assert_eq!(keys, format!("{KEY}\nadmin:600"));
     assert_eq!(region.print("i-1", "cloud-init status --wait").await, "status: done");
     println!("user data done after {:?}", begun.elapsed());
@@ -100,13 +106,15 @@ async fn a_machine_restarts_and_powers_off_by_itself() {
     let mut events = region.machine.events();
     region.start(sandbox("i-3", region.volume_root("vol-1", &image))).await;
     let first = region.pid("i-3").await;
-    region.print("i-3", "echo kept > /root/file; sync; reboot -f").await;
-    until("the restart", async || {
-        matches!(region.state("i-3").await, State::Running { pid, .. } if pid != first)
-    })
+    // These commands die with the machine that they end.
+    region.shell("i-3", "echo kept > /root/file; sync; reboot -f").await;
+    until(
+        "the restart",
+        async || matches!(region.state("i-3").await, State::Running { pid, .. } if pid != first),
+    )
     .await;
     assert_eq!(region.print("i-3", "cat /root/file").await, "kept");
-    region.print("i-3", "poweroff -f").await;
+    region.shell("i-3", "poweroff -f").await;
     let mut seen = Vec::new();
     while !matches!(seen.last(), Some(EventKind::Exited(_))) {
         let event = tokio::time::timeout(Duration::from_secs(60), events.recv()).await;
@@ -136,7 +144,7 @@ async fn a_volume_outlives_its_machine_has_a_real_size_and_can_become_an_image()
     let begun = Instant::now();
     let copy = images.snapshot(&region.volumes, "vol-1", &image.layers).unwrap();
     println!("snapshot of {} bytes took {:?}", copy.size_bytes, begun.elapsed());
-    assert_eq!(copy.layers.len(), 2);
+    assert_eq!(copy.layers.len(), image.layers.len() + 1);
     let mut root = region.volume_root("vol-2", &copy);
     assert!(matches!(root.upper, Upper::Volume(_)));
     root.files.push(machine::SeedFile {
@@ -177,4 +185,31 @@ async fn many_machines_start_together() {
     println!("{COUNT} banners after {:?}", begun.elapsed());
     region.machine.shutdown().await.unwrap();
     println!("all stopped after {:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lamp_image_serves_php_when_its_user_asks_for_it() {
+    let region = Region::new();
+    let images = Images::new(Images::default_folder());
+    let image = images.ensure(machine::ImageRecipe::Debian12Lamp).await.unwrap();
+    println!("image of {} bytes built in {:?}", image.size_bytes, image.build_time);
+    let network = metadata(
+        b"#!/bin/sh\nset -e\nsed -i 's/^Listen .*/Listen 127.0.0.1:80/' /etc/apache2/ports.conf\n\
+          echo '<?php echo PHP_VERSION_ID > 80000 ? \"php\" : \"\";' > /var/www/html/i.php\n\
+          systemctl start apache2\n",
+    );
+    let mut spec = sandbox("i-6", region.volume_root("vol-1", &image));
+    spec.netns = Some(network.path.clone());
+    let begun = Instant::now();
+    region.start(spec).await;
+    tokio::task::block_in_place(|| banner(&network, begun));
+    assert_eq!(region.print("i-6", "cloud-init status --wait").await, "status: done");
+    assert_eq!(region.print("i-6", "curl -sf http://127.0.0.1/i.php").await, "php");
+    println!("PHP answered after {:?}", begun.elapsed());
+    let version = region.print("i-6", "aws --version").await;
+    assert!(version.starts_with("aws-cli/2.17"), "{version}");
+    let modules = region.print("i-6", "php -m").await;
+    for module in ["mysqli", "pdo_mysql", "redis", "curl", "SimpleXML"] {
+        assert!(modules.lines().any(|line| line == module), "{module} is missing: {modules}");
+    }
 }
