@@ -63,25 +63,22 @@ pub(super) fn generate(root: &Path, service: &str) -> Result<Vec<(PathBuf, Strin
     ])
 }
 
-/// The operations of the table, by AWS's name.
+/// The operations of the table and those that are still being built, by AWS's name.
 fn operations(model: &Model, folder: &Path, service: &str) -> Result<BTreeSet<String>> {
-    let rows = rows(folder)?;
-    if rows.is_empty() {
-        let listed = BOOTSTRAP.iter().find(|(name, _)| *name == service);
-        let names = listed.map(|(_, operations)| *operations).unwrap_or_default();
-        let names: BTreeSet<String> = names.split_whitespace().map(str::to_owned).collect();
-        if let Some(unknown) = names.iter().find(|name| !model.operations.contains_key(*name)) {
-            bail!("{service} has no operation {unknown}");
-        }
-        return Ok(names);
+    let listed = BOOTSTRAP.iter().find(|(name, _)| *name == service);
+    let listed = listed.map(|(_, operations)| *operations).unwrap_or_default();
+    let mut names: BTreeSet<String> = listed.split_whitespace().map(str::to_owned).collect();
+    if let Some(unknown) = names.iter().find(|name| !model.operations.contains_key(*name)) {
+        bail!("{service} has no operation {unknown}");
     }
-    rows.iter()
-        .map(|row| {
-            let mut names = model.operations.keys();
-            let name = names.find(|name| names::snake(name) == row.trim_end_matches('_'));
-            name.cloned().with_context(|| format!("{service} has no operation for `{row}`"))
-        })
-        .collect()
+    for row in rows(folder)? {
+        let mut known = model.operations.keys();
+        let name = known.find(|name| names::snake(name) == row.trim_end_matches('_'));
+        names.insert(
+            name.cloned().with_context(|| format!("{service} has no operation for `{row}`"))?,
+        );
+    }
+    Ok(names)
 }
 
 fn rustfmt(text: &str) -> Result<String> {

@@ -1,4 +1,5 @@
-//! The operations of services that have no table yet, so that their crates can be written first.
+//! Operations that are being built: their shapes come before the rows in their services' tables.
+//! A service leaves this list when its table is complete.
 
 /// A service by boto3's client name, and its operations.
 pub(super) const BOOTSTRAP: &[(&str, &str)] = &[
