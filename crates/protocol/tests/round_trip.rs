@@ -249,7 +249,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let mut cases = Vec::new();
     for service in schema::services().filter_map(schema::service) {
         for protocol in &service.protocols {
-            // Deprecated operations share their URI, and members their names, with their successors.
+            // Deprecated operations share their URI with their successors.
             let current = service.operations().filter(|operation| !operation.deprecated);
             cases.extend(current.map(|operation| (service, operation, *protocol)));
         }

@@ -64,7 +64,8 @@ fn header(service: &str) -> String {
          #![allow(clippy::too_many_lines, reason = \"generated\")]\n\
          #![allow(unused_imports, reason = \"generated: not every service uses every type\")]\n\n\
          use std::collections::BTreeMap;\n\n\
-         use protocol::{{ByteStream, Bytes, Document, Timestamp, enumeration, operation, structure}};\n\n\
+         use protocol::{{\n    \
+         ByteStream, Bytes, Document, Timestamp, enumeration, operation, structure,\n}};\n\n\
          /// The service, by boto3's client name.\n\
          pub const SERVICE: &str = \"{service}\";\n"
     )
