@@ -290,9 +290,6 @@ impl Shared {
         command.args(arguments).arg("--zone").arg(zone.zone.as_str());
         command.arg("--run-dir").arg(&zone.run_dir).arg("--data-dir").arg(&zone.data_dir);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        // In a group of its own from the start, so that a Ctrl-C for the control plane is not for
-        // it; it makes itself a session once it runs.
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = tokio::process::Command::from(command)
             .spawn()
             .doing(|| format!("start the supervisor of {}", zone.zone))?;

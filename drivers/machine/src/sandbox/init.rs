@@ -123,6 +123,9 @@ impl Launcher {
             .doing(|| "make a pipe".to_owned())?;
         let network = if plan.spec.netns.is_none() { libc::CLONE_NEWNET } else { 0 };
         let flags = syscall::NAMESPACES | network | libc::CLONE_PARENT;
+        // The kernel counts a user namespace's inotify instances and the like against whoever made
+        // it: not all against root, who would run out after some thirty machines.
+        syscall::act_as(plan.id_base).doing(|| "act as the workload's user".to_owned())?;
         match syscall::clone(flags).doing(|| "make namespaces".to_owned())? {
             Side::Child => {
                 drop(go_writer);

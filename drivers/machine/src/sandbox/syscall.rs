@@ -107,6 +107,14 @@ pub(crate) fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     zero(libc::c_long::from(unsafe { libc::setresuid(uid, uid, uid) }))
 }
 
+/// Takes the effective user `uid` without losing any power.
+pub(crate) fn act_as(uid: u32) -> io::Result<()> {
+    let bits = rustix::thread::CapabilitiesSecureBits::NO_SETUID_FIXUP;
+    rustix::thread::set_capabilities_secure_bits(bits)?;
+    // SAFETY: no pointers; minus one leaves an id as it is.
+    zero(libc::c_long::from(unsafe { libc::setresuid(u32::MAX, uid, u32::MAX) }))
+}
+
 /// Makes descriptor `target` another name of `fd`; it stays open across exec.
 pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
     // SAFETY: dup2 only changes this process's table; whoever owned `target` is about to exec or

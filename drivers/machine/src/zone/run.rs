@@ -43,7 +43,8 @@ enum MainJob {
 
 /// Serves until told to end.
 pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
-    // Refused to a process that leads a group already, which is as good.
+    // So that a Ctrl-C for the control plane is not for its zones. Refused to a process that leads
+    // a group already, which is as good.
     let _ = rustix::process::setsid();
     let folder = zone_folder(&options.run_dir, &options.zone);
     for name in ["", "mounts", "consoles"] {
