@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p proxy --example bench [SECONDS] [CONNECTIONS]`
 //!
-//! With `serve` as its argument it prints the addresses of four targets and of a node in front of
-//! them, and serves until it is interrupted, so that other load generators and other proxies can be
-//! measured beside it.
+//! With `targets` it prints the addresses of four targets, with `node TARGET...` that of a node in
+//! front of them, and serves until it is interrupted, so that other load generators and other proxies
+//! can be measured beside it.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
@@ -34,11 +34,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..4 {
         targets.push(target(&tasks).await?);
     }
-    if seconds == "serve" {
-        let node = node(targets.clone()).await?;
-        let listener = node.status().listeners.into_iter().next().ok_or("no listener")?;
-        println!("node {:?}", listener.address.ok_or("not listening")?);
+    if seconds == "targets" {
         targets.iter().for_each(|target| println!("target {target}"));
+        tokio::signal::ctrl_c().await?;
+        return Ok(());
+    }
+    if seconds == "node" {
+        let others: Result<Vec<SocketAddr>, _> =
+            std::env::args().skip(2).map(|target| target.parse()).collect();
+        let node = node(others?).await?;
+        let listener = node.status().listeners.into_iter().next().ok_or("no listener")?;
+        println!("node {}", listener.address.ok_or("not listening")?);
         tokio::signal::ctrl_c().await?;
         return Ok(());
     }

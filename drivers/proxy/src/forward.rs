@@ -4,6 +4,7 @@
 //! says that it did not look, or it closed a connection that had been idle before it answered a
 //! request that may be repeated by its nature (RFC 9110, section 9.2.2). All else is a 502.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(crate) struct Visit<'a> {
     pub(crate) parts: &'a Parts,
     /// How the client spelt its headers' names.
     pub(crate) extensions: Extensions,
-    pub(crate) host: String,
+    pub(crate) host: &'a str,
     pub(crate) came: Came,
     pub(crate) source: Source,
     pub(crate) busy: &'a Arc<Busy>,
@@ -272,8 +273,12 @@ impl Visit<'_> {
         *request.headers_mut() =
             headers::for_target(&self.parts.headers, &self.came, attributes, dice, upgrade);
         *request.extensions_mut() = self.extensions.clone();
-        let host = self.host_for_target();
-        if let Ok(host) = HeaderValue::try_from(host) {
+        let host = match self.parts.headers.get(HOST) {
+            // Mostly the client's own header will do as it is.
+            Some(host) if host.as_bytes() == self.host_for_target().as_bytes() => Ok(host.clone()),
+            _ => HeaderValue::from_str(&self.host_for_target()),
+        };
+        if let Ok(host) = host {
             request.headers_mut().insert(HOST, host);
         }
         request
@@ -283,7 +288,7 @@ impl Visit<'_> {
     fn http2_request(&self) -> Option<Request<RequestBody>> {
         let attributes = &self.plan.attributes;
         let path = self.parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let uri = Uri::builder().scheme("http").authority(self.host_for_target());
+        let uri = Uri::builder().scheme("http").authority(self.host_for_target().as_ref());
         let mut request = Request::new(self.source.body());
         *request.method_mut() = self.parts.method.clone();
         *request.version_mut() = Version::HTTP_2;
@@ -294,9 +299,9 @@ impl Visit<'_> {
         Some(request)
     }
 
-    fn host_for_target(&self) -> String {
+    fn host_for_target(&self) -> Cow<'_, str> {
         let preserve = self.plan.attributes.preserve_host_header;
-        headers::host_for_target(&self.host, self.came.port, preserve)
+        headers::host_for_target(self.host, self.came.port, preserve)
     }
 
     /// A target's answer, as the client gets it.

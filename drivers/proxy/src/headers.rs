@@ -3,8 +3,11 @@
 //! AWS: "HTTP headers and Application Load Balancers"; "Request tracing for your Application Load
 //! Balancer".
 
+use std::borrow::Cow;
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::BytesMut;
 use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, uri::Authority};
 
@@ -75,7 +78,7 @@ pub(crate) fn for_target(
     headers.insert(X_FORWARDED_PORT, HeaderValue::from(came.port));
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(came.scheme));
     let trace = trace_id(client.get(X_AMZN_TRACE_ID), came.at, dice);
-    if let Ok(trace) = HeaderValue::try_from(trace) {
+    if let Some(trace) = value(trace) {
         headers.insert(X_AMZN_TRACE_ID, trace);
     }
     headers
@@ -97,15 +100,16 @@ pub(crate) fn clean_answer(headers: &mut HeaderMap) {
 ///
 /// AWS: "Host header preservation": without it, a listener's port that is not the protocol's own is
 /// added, and one that is, removed.
-pub(crate) fn host_for_target(host: &str, port: u16, preserve: bool) -> String {
+pub(crate) fn host_for_target(host: &str, port: u16, preserve: bool) -> Cow<'_, str> {
     let bare = crate::rule::without_port(host);
     let has_port = bare.len() != host.len();
+    let asked_port = || host.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     match (preserve, port) {
-        (true, _) => host.to_owned(),
-        (false, 80 | 443) if host.rsplit(':').next() == Some(&port.to_string()) => bare.to_owned(),
-        (false, 80 | 443) => host.to_owned(),
-        (false, _) if has_port => host.to_owned(),
-        (false, _) => format!("{host}:{port}"),
+        (true, _) => host.into(),
+        (false, 80 | 443) if has_port && asked_port() == Some(port) => bare.into(),
+        (false, 80 | 443) => host.into(),
+        (false, _) if has_port => host.into(),
+        (false, _) => format!("{host}:{port}").into(),
     }
 }
 
@@ -148,18 +152,17 @@ fn forwarded_for(headers: &mut HeaderMap, came: &Came, attributes: &Attributes) 
             headers.remove(X_FORWARDED_FOR);
         }
         XffMode::Append => {
-            let mut text = Vec::with_capacity(48);
+            let mut text = BytesMut::with_capacity(48);
             for value in headers.get_all(X_FORWARDED_FOR) {
                 text.extend_from_slice(value.as_bytes());
                 text.extend_from_slice(b", ");
             }
-            let client = match (came.from.ip(), attributes.xff_client_port) {
-                (IpAddr::V6(ip), true) => format!("[{ip}]:{}", came.from.port()),
-                (IpAddr::V4(ip), true) => format!("{ip}:{}", came.from.port()),
-                (ip, false) => ip.to_string(),
+            let written = match (came.from.ip(), attributes.xff_client_port) {
+                (IpAddr::V6(ip), true) => write!(text, "[{ip}]:{}", came.from.port()),
+                (IpAddr::V4(ip), true) => write!(text, "{ip}:{}", came.from.port()),
+                (ip, false) => write!(text, "{ip}"),
             };
-            text.extend_from_slice(client.as_bytes());
-            if let Ok(value) = HeaderValue::from_bytes(&text) {
+            if let (Ok(()), Some(value)) = (written, value(text)) {
                 headers.insert(X_FORWARDED_FOR, value);
             }
         }
@@ -167,19 +170,34 @@ fn forwarded_for(headers: &mut HeaderMap, came: &Came, attributes: &Attributes) 
 }
 
 /// The trace id for a target: a new root, or the client's root with this hop as `Self`.
-fn trace_id(client: Option<&HeaderValue>, at: u64, dice: &Dice) -> String {
-    let id = format!("1-{at:08x}-{:016x}{:08x}", dice.roll(), dice.roll() >> 32);
-    let Some(client) = client.and_then(|value| value.to_str().ok()) else {
-        return format!("Root={id}");
-    };
+fn trace_id(client: Option<&HeaderValue>, at: u64, dice: &Dice) -> BytesMut {
+    let client = client.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let fields = || client.split(';').map(str::trim).filter(|field| !field.is_empty());
     let own = if fields().any(|field| field.starts_with("Root=")) { "Self" } else { "Root" };
-    let mut text = format!("{own}={id}");
+    let mut text = BytesMut::with_capacity(48 + client.len());
+    text.extend_from_slice(own.as_bytes());
+    text.extend_from_slice(b"=1-");
+    hexadecimal(&mut text, at, 8);
+    text.extend_from_slice(b"-");
+    hexadecimal(&mut text, dice.roll(), 16);
+    hexadecimal(&mut text, dice.roll(), 8);
     for field in fields().filter(|field| !field.starts_with("Self=")) {
-        text.push(';');
-        text.push_str(field);
+        text.extend_from_slice(b";");
+        text.extend_from_slice(field.as_bytes());
     }
     text
+}
+
+/// Writes the lowest `digits` digits of a number.
+fn hexadecimal(text: &mut BytesMut, number: u64, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = u32::try_from((number >> (4 * place)) & 0xf).unwrap_or(0);
+        text.extend(char::from_digit(digit, 16).and_then(|digit| u8::try_from(digit).ok()));
+    }
+}
+
+fn value(text: BytesMut) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(text.freeze()).ok()
 }
 
 /// The names that `Connection` lists, when it lists more than the usual.
@@ -270,10 +288,11 @@ mod tests {
     #[test]
     fn traces_keep_their_root() {
         let dice = Dice::new();
-        let trace = |text: &'static str| {
-            trace_id(Some(&HeaderValue::from_static(text)), 0x5759_e988, &dice)
+        let text = |client: Option<&HeaderValue>| {
+            String::from_utf8(trace_id(client, 0x5759_e988, &dice).to_vec()).unwrap()
         };
-        let fresh = trace_id(None, 0x5759_e988, &dice);
+        let trace = |client: &'static str| text(Some(&HeaderValue::from_static(client)));
+        let fresh = text(None);
         assert!(fresh.starts_with("Root=1-5759e988-"), "{fresh}");
         assert_eq!(fresh.len(), "Root=1-5759e988-bd862e3fe1be46a994272793".len());
         let kept = trace("Root=1-67891233-abcdef012345678912345678;CalledFrom=app");

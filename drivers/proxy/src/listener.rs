@@ -6,6 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -164,31 +167,50 @@ impl Door {
         let for_requests = edge.clone();
         let service = service_fn(move |request| serve::handle(for_requests.clone(), request));
         let mut connection = Box::pin(builder.serve_connection_with_upgrades(wire, service));
-        let mut leaving = false;
+        // What else may end the connection is looked at only when it has something to say, not each
+        // time that bytes arrive.
+        let mut watch = FuturesUnordered::new();
+        watch.push(self.watch(&edge));
         loop {
-            let ended = tokio::select! {
-                ended = connection.as_mut() => Some(ended),
-                () = self.closing.cancelled(), if !leaving => None,
-                () = edge.node.kill.cancelled() => return,
-                act = self.next_act(&edge), if !leaving => match act {
-                    Act::Leave => None,
-                    Act::Drop => return,
-                },
-                // A connection that was asked to leave may be too slow for it.
-                () = self.stuck(&edge), if leaving => return,
-            };
-            match ended {
-                Some(Ok(())) => return,
-                Some(Err(error)) => {
-                    tracing::debug!(%error, from = %edge.from, "a client's connection ended");
+            let act = tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, from = %edge.from, "a client's connection ended");
+                    }
                     return;
                 }
-                None => {
-                    leaving = true;
+                act = watch.next() => act.unwrap_or(Act::Drop),
+            };
+            match act {
+                Act::Drop => return,
+                Act::Leave => {
                     Pin::as_mut(&mut connection).graceful_shutdown();
+                    watch.push(self.watch_leaving(&edge));
                 }
             }
         }
+    }
+
+    /// Waits until the connection has to go, or should.
+    fn watch<'a>(&'a self, edge: &'a Edge) -> BoxFuture<'a, Act> {
+        Box::pin(async move {
+            tokio::select! {
+                () = edge.node.kill.cancelled() => Act::Drop,
+                () = self.closing.cancelled() => Act::Leave,
+                act = self.next_act(edge) => act,
+            }
+        })
+    }
+
+    /// Waits until a connection that was asked to leave takes too long over it.
+    fn watch_leaving<'a>(&'a self, edge: &'a Edge) -> BoxFuture<'a, Act> {
+        Box::pin(async move {
+            tokio::select! {
+                () = edge.node.kill.cancelled() => Act::Drop,
+                () = self.stuck(edge) => Act::Drop,
+            }
+        })
     }
 
     /// Waits until something must be done about a connection that does not end by itself.

@@ -54,8 +54,9 @@ async fn answer(
 ) -> Result<Response<Outgoing>, u16> {
     let upgrade = is_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
+    let extensions = std::mem::take(&mut parts.extensions);
     check(&parts, plan)?;
-    let host = headers::host(parts.uri.authority(), &parts.headers).unwrap_or_default().to_owned();
+    let host = headers::host(parts.uri.authority(), &parts.headers).unwrap_or_default();
     if host.is_empty() && parts.version == Version::HTTP_11 {
         return Err(400);
     }
@@ -64,7 +65,7 @@ async fn answer(
     let came = Came { from: edge.from, port: edge.port, scheme: plan.scheme, at };
     let asked = Asked {
         method: &parts.method,
-        host: &host,
+        host,
         path: parts.uri.path(),
         query: parts.uri.query().unwrap_or_default(),
         headers: &parts.headers,
@@ -81,7 +82,6 @@ async fn answer(
             Ok(own(edge, plan, answer::fixed(fixed)))
         }
         Does::Forward(split) => {
-            let extensions = std::mem::take(&mut parts.extensions);
             let visit = Visit {
                 edge,
                 plan,
