@@ -34,6 +34,7 @@ pub use expression::{References, references, references_in};
 pub use graph::{Graph, Schedule};
 pub use limits::{BODY_BYTES_MAX, OBJECT_BYTES_MAX};
 pub use model::{Output, Policy, Resource, Template};
+pub(crate) use parameter::scalar_text;
 pub use parameter::{Declaration, Inputs, Kind, Scalar, Supplied};
 pub use parse::parse;
 

@@ -169,7 +169,7 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// A string, number or boolean as text.
-pub(super) fn scalar_text(value: &Value) -> Option<String> {
+pub(crate) fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
