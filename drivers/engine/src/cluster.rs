@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::Parameters;
+use crate::config::{Parameters, evaluate};
 use crate::control::{self, Login};
 use crate::error::{Error, Result};
 use crate::host::{Event, Host};
@@ -26,6 +26,7 @@ use crate::plan::{Life, Promise, View};
 use crate::seed::{self, SnapshotInfo};
 use crate::spec::{CacheAccess, ClusterSpec, EngineProcess, Start};
 use crate::status::{ClusterStatus, NodeStatus};
+use crate::steer::settle;
 use crate::template::Template;
 
 /// The longest that an engine may take to answer after its start, crash recovery included.
@@ -135,7 +136,8 @@ impl Cluster {
     }
 
     /// Adds a follower: from the template when the primary's log reaches back to it, else with a
-    /// copy of the primary's data. Returns when it follows, a standby in step.
+    /// copy of the primary's data. Returns when it follows; [`ClusterStatus::in_step`] tells when a
+    /// standby has caught up, which is so at once in a cluster that is not very busy.
     ///
     /// # Errors
     ///
@@ -146,23 +148,35 @@ impl Cluster {
         let member = Arc::new(Member::new(node, role, control));
         member.seen().busy = true;
         let seeded = primary.node.marker().map(|marker| marker.seed);
-        let added = async {
-            if seeded == Some(Seed::Template(template.name.clone())) {
-                let origin = Origin::Template(template.clone());
-                self.bring_up(&member, &origin, &primary).await?;
-                self.follow_fresh(&member, &primary).await
-            } else {
-                self.reseed(&member, &primary).await
+        let fresh = async {
+            if seeded != Some(Seed::Template(template.name.clone())) {
+                return Ok(false);
+            }
+            let origin = Origin::Template(template.clone());
+            self.bring_up(&member, &origin, &primary).await?;
+            self.follow_fresh(&member, &primary).await?;
+            match settle(&member).await {
+                Ok(()) => Ok(true),
+                Err(Error::Diverged { .. }) => Ok(false),
+                Err(error) => Err(error),
             }
         };
-        added.await?;
+        if !fresh.await? {
+            self.reseed(&member, &primary).await?;
+            settle(&member).await?;
+        }
+        let _operation = self.operation.lock().await;
         self.locked_members().push(Arc::clone(&member));
         member.changed();
-        if standby(&member) && !self.best_effort() {
-            let _operation = self.operation.lock().await;
-            self.hold_now(&member, &primary).await?;
+        member.seen().busy = false;
+        if standby(&member)
+            && !self.best_effort()
+            && let Err(error) = self.hold_now(&member, &primary).await
+        {
+            // It follows, and whoever watches makes it catch up.
+            self.host
+                .notice(Event::Trouble { node: member.node.id.clone(), reason: error.chain() });
         }
-        member.tried(true);
         self.wake.notify_one();
         Ok(())
     }
@@ -199,7 +213,8 @@ impl Cluster {
             return Err(Error::Refused(format!("{id} is not a read replica")));
         }
         member.control.drain().await?;
-        let own = Ledger { epoch: 1, ..Ledger::default() };
+        // Should the caller not get to record this, the cluster that it leaves has the higher epoch.
+        let own = Ledger::default();
         own.marker(Role::Primary, Seed::Copy).write(&member.node.volume)?;
         member.control.promote().await?;
         self.process(&member.node, Start::Primary { standby: None })?.install(&member.node)?;
@@ -216,6 +231,9 @@ impl Cluster {
     pub async fn failover(&self, reason: &str, loss: Loss) -> Result<NodeId> {
         let _operation = self.operation.lock().await;
         let primary = self.primary().ok();
+        if self.view().nodes.iter().all(|node| node.life != Life::Up) {
+            self.ask_all().await;
+        }
         let view = self.view();
         let followers = view.nodes.iter().filter(|node| node.role != Role::Primary);
         let mut up = followers.filter(|node| node.life == Life::Up);
@@ -240,7 +258,8 @@ impl Cluster {
         Ok(target)
     }
 
-    /// Tells that a node's process has ended, as the host saw it.
+    /// Tells that a node's process has ended, as the host saw it. The word may be late or wrong: the
+    /// host is asked before anything is done.
     pub fn node_exited(&self, id: &str) {
         if let Ok(member) = self.member(id) {
             let mut seen = member.seen();
@@ -339,28 +358,44 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a parameter or a value that the engine has not; nothing is changed.
+    /// [`Error::Refused`] for a parameter or a value that the engine has not, the engine's answer
+    /// when it takes a value not; the next start is then with the former values.
     pub async fn apply_parameters(&self, wanted: Parameters) -> Result<Vec<String>> {
         let _operation = self.operation.lock().await;
         let mut spec = self.spec();
-        let before = crate::config::values(&spec)?;
-        spec.parameters = wanted;
+        let former = std::mem::replace(&mut spec.parameters, wanted);
         let after = crate::config::values(&spec)?;
+        let before = crate::config::values(&self.spec())?;
         *self.locked_spec() = spec.clone();
         self.install_all()?;
+        let put = self.put_parameters(&spec, &before, &after).await;
+        if put.is_err() {
+            self.locked_spec().parameters = former;
+            self.install_all()?;
+        }
+        put
+    }
+
+    async fn put_parameters(
+        &self,
+        spec: &ClusterSpec,
+        before: &Parameters,
+        after: &Parameters,
+    ) -> Result<Vec<String>> {
         let mut pending = Vec::new();
         for parameter in parameters::of(spec.root.kind, spec.root.series) {
             let (old, new) = (before.get(parameter.name), after.get(parameter.name));
             if old == new {
                 continue;
             }
-            let value = new.map(String::as_str).or(parameter.default).unwrap_or("DEFAULT");
-            if !parameter.dynamic {
+            let value = new.map(String::as_str).or(parameter.default);
+            let Some(value) = value.filter(|_| parameter.dynamic) else {
                 pending.push(parameter.name.to_owned());
                 continue;
-            }
+            };
+            let value = evaluate(value, spec.memory_bytes)?;
             for member in self.members() {
-                member.control.set_parameter(parameter.name, value).await?;
+                member.control.set_parameter(parameter.name, &value).await?;
             }
         }
         Ok(pending)
@@ -496,6 +531,9 @@ impl Cluster {
             self.ledger().epoch = epoch;
             self.ledger().marker(role, seed).write(&member.node.volume)?;
         }
+        if member.control.state().await.is_ok() {
+            return Ok(());
+        }
         self.launch(member, primary).await
     }
 
@@ -525,11 +563,13 @@ impl Cluster {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            if member.seen().ended || Instant::now() > until {
+            let gone = member.seen().ended && !self.has_process(member).await;
+            if gone || Instant::now() > until {
                 let log = seed::log_tail(&member.node);
                 let message = format!("{}; the end of its log: {log}", error.chain());
                 return Err(Error::Tool { tool: member.node.id.clone(), message });
             }
+            member.seen().ended = false;
             tokio::time::sleep(READY_POLL).await;
         }
     }

@@ -24,6 +24,9 @@ pub trait Host: Send + Sync + 'static {
     /// done: from then on it can neither acknowledge nor write anything.
     async fn fence(&self, node: &Node) -> io::Result<()>;
 
+    /// Whether the node's process exists now, frozen or not.
+    async fn runs(&self, node: &Node) -> io::Result<bool>;
+
     /// Tries the node's port from outside its zone, over the network that its clients use.
     async fn reach(&self, node: &Node) -> io::Result<()>;
 

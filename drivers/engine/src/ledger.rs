@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::member::Member;
-use crate::node::{Branch, Marker, Role, Seed};
+use crate::node::{Branch, Marker, NodeId, Role, Seed};
 
 /// What the cluster has decided and noted on its volumes.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(crate) struct Ledger {
     pub(crate) confirmed: Option<Instant>,
     /// Whether the refusal to fail over was told.
     pub(crate) refused: bool,
+    /// The primary that the host was told last.
+    pub(crate) announced: Option<NodeId>,
     /// The promotions until now.
     pub(crate) branches: Vec<Branch>,
 }

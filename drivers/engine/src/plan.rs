@@ -161,6 +161,8 @@ fn follower(view: &View, node: &NodeView) -> Option<Action> {
         }
         _ if node.busy => None,
         Life::Lost | Life::Ended => Some(Action::Start(node.id.clone())),
+        // Two must not take writes; starting it anew ends its process first.
+        Life::Up if node.writable => Some(Action::Start(node.id.clone())),
         Life::Up => match node.following {
             Following::Elsewhere => Some(Action::Follow(node.id.clone())),
             Following::Broken | Following::Stalled if standby && promised && !view.best_effort => {
@@ -281,6 +283,7 @@ mod tests {
             },
             &[],
         );
+        check(|view| view.nodes[2].writable = true, &[Action::Start("r".into())]);
         check(|view| view.nodes[2].following = Following::Elsewhere, &[Action::Follow("r".into())]);
         check(|view| view.nodes[0].writable = false, &[Action::Open("p".into())]);
     }

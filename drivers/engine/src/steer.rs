@@ -28,8 +28,8 @@ const INTERVAL_ALERT: Duration = Duration::from_millis(100);
 /// How long a node may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
-/// How long a process that is said to have ended gets to prove that it has not.
-const DOUBT_MAX: Duration = Duration::from_millis(200);
+/// How long the host may take to tell whether a process exists.
+const DOUBT_MAX: Duration = Duration::from_millis(500);
 
 /// How long a standby may take to catch up before commits stop waiting for it.
 const CATCH_UP_MAX: Duration = Duration::from_secs(20);
@@ -99,7 +99,10 @@ impl Cluster {
     /// Does what cannot wait and returns what may take long.
     async fn step(self: &Arc<Self>) -> Vec<Job> {
         let _operation = self.operation.lock().await;
-        self.doubt_the_end().await;
+        self.doubt_the_ends().await;
+        if let Err(error) = self.announce_anew().await {
+            tracing::warn!(error = error.chain(), "the writer endpoint could not be moved");
+        }
         let mut jobs = Vec::new();
         for action in plan::next(&self.view()) {
             let done = match &action {
@@ -134,15 +137,18 @@ impl Cluster {
         jobs
     }
 
-    /// A word that the primary has ended may be late, and be about a process before this one.
-    async fn doubt_the_end(&self) {
-        let Ok(primary) = self.primary() else { return };
-        if !primary.seen().ended {
-            return;
+    /// A word that a process has ended may be late, and be about one before the present one.
+    async fn doubt_the_ends(&self) {
+        for member in self.members() {
+            if member.seen().ended && self.has_process(&member).await {
+                member.changed();
+            }
         }
-        if matches!(timeout(DOUBT_MAX, primary.control.state()).await, Ok(Ok(_))) {
-            primary.changed();
-        }
+    }
+
+    /// Whether the host says that a node's process exists.
+    pub(crate) async fn has_process(&self, member: &Member) -> bool {
+        matches!(timeout(DOUBT_MAX, self.host.runs(&member.node)).await, Ok(Ok(true)))
     }
 
     fn tell_loss(&self) {
@@ -229,8 +235,9 @@ impl Cluster {
             seen.ended = true;
         }
         self.promote(&target).await?;
-        let told = self.host.primary_changed(&target.node).await;
-        told.map_err(|source| host_error("lead writers to", &target.node, source))?;
+        self.announce(&target).await?;
+        let generation = target.seen().generation;
+        target.answered(generation, target.control.state().await.ok(), true);
         let node = target.node.id.clone();
         self.host.notice(Event::Promoted { node, took: began.elapsed() });
         Ok(())
@@ -255,8 +262,23 @@ impl Cluster {
             member.control.open().await?;
         }
         member.changed();
-        let told = self.host.primary_changed(&member.node).await;
-        told.map_err(|source| host_error("lead writers to", &member.node, source))
+        self.announce(&member).await
+    }
+
+    async fn announce(&self, primary: &Member) -> Result<()> {
+        let told = self.host.primary_changed(&primary.node).await;
+        told.map_err(|source| host_error("lead writers to", &primary.node, source))?;
+        self.ledger().announced = Some(primary.node.id.clone());
+        Ok(())
+    }
+
+    /// Leads writers to a primary that takes writes and that the host does not know of: because
+    /// telling it failed, or because it was told to one who is no more.
+    async fn announce_anew(&self) -> Result<()> {
+        let Ok(primary) = self.primary() else { return Ok(()) };
+        let known = self.ledger().announced.as_ref() == Some(&primary.node.id);
+        let open = primary.seen().state.as_ref().is_some_and(|state| state.writable);
+        if known || !open { Ok(()) } else { self.announce(&primary).await }
     }
 
     /// Starts the primary again where it was, waiting for its standby if it did before.
@@ -409,7 +431,7 @@ impl Cluster {
 }
 
 /// Waits until a follower is connected to its source, or has found that it cannot follow it.
-async fn settle(member: &Member) -> Result<()> {
+pub(crate) async fn settle(member: &Member) -> Result<()> {
     let until = Instant::now() + SETTLE_MAX;
     loop {
         let state = member.control.state().await?;

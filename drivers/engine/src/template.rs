@@ -38,7 +38,7 @@ impl Engines {
     ///
     /// [`Error::Tool`] when the engine's own set-up fails.
     pub async fn template(&self, root: &EngineRoot) -> Result<Template> {
-        let name = format!("{}-{}-template-2", root.kind, root.version);
+        let name = format!("{}-{}-template-3", root.kind, root.version);
         let path = self.folder().join(&name);
         let id = path.join("template-id");
         let _lock = self.lock(&name).await?;
@@ -96,7 +96,9 @@ async fn make_mariadb(root: &EngineRoot, volume: &Path, owner: Owner) -> Result<
     let mut statements = b"CREATE DATABASE mysql;\nUSE mysql;\n".to_vec();
     let scripts = ["usr/share/mysql", "usr/share/mariadb"].map(|folder| root.path.join(folder));
     for name in MARIADB_SCRIPTS {
-        let found = scripts.iter().map(|folder| folder.join(name)).find(|path| path.exists());
+        let later = name.replace("mysql_", "mariadb_");
+        let named = |folder: &PathBuf| [folder.join(name), folder.join(&later)];
+        let found = scripts.iter().flat_map(named).find(|path| path.exists());
         let path = found.ok_or_else(|| Error::Tool {
             tool: "mariadb".into(),
             message: format!("the package holds no {name}"),
@@ -137,6 +139,8 @@ async fn make_postgres(root: &EngineRoot, volume: &Path, owner: Owner) -> Result
         "--pgdata=/data/pgdata",
         "--data-checksums",
         "--no-sync",
+        // A promotion copies a segment of the log, so that small ones make it quick.
+        "--wal-segsize=4",
         "--username=rdsadmin",
         "--locale=C.UTF-8",
         "--encoding=UTF8",

@@ -62,7 +62,7 @@ pub(super) fn render(
     // A crashed primary that comes back as a follower takes back what no standby has acknowledged.
     set("init_rpl_role", &if back { "SLAVE" } else { "MASTER" });
     for (name, value) in values {
-        set(name, value);
+        set(option(name), value);
     }
     let mut rendered = Rendered::default();
     if let Some(tls) = &spec.tls {
@@ -75,6 +75,15 @@ pub(super) fn render(
     rendered.file("conf/my.cnf", text);
     rendered.file("conf/init.sql", init_statements(spec));
     rendered
+}
+
+/// The name of a variable in the options file, which is another for a few.
+fn option(variable: &str) -> &str {
+    match variable {
+        "time_zone" => "default_time_zone",
+        "tx_isolation" => "transaction_isolation",
+        other => other,
+    }
 }
 
 /// The users of the cluster, made anew at each start on each node and kept out of the binary log, so

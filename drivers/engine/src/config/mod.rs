@@ -13,10 +13,10 @@ use crate::node::Node;
 use crate::parameters::{self, Parameter};
 use crate::spec::{ClusterSpec, EngineFile, Start};
 
-use formula::evaluate;
+pub(crate) use formula::evaluate;
 pub(crate) use mariadb::SYNC_WAIT_MS as MARIADB_SYNC_WAIT_MS;
 pub(crate) use postgres::sync_file as postgres_sync_file;
-pub(crate) use valkey::{CACHE_ADMIN, rules as cache_rules};
+pub(crate) use valkey::{CACHE_ADMIN, RESERVED_MEMORY, maxmemory, rules as cache_rules};
 
 /// Values by parameter name.
 pub type Parameters = BTreeMap<String, String>;

@@ -66,8 +66,9 @@ pub(super) fn render(
         }
     }
     set("replica-announce-ip", &node.address);
-    set("maxmemory", &maxmemory(spec.memory_bytes, values));
-    for (name, value) in values.iter().filter(|(name, _)| *name != RESERVED) {
+    let reserved = values.get(RESERVED_MEMORY).map_or("25", String::as_str);
+    set("maxmemory", &maxmemory(spec.memory_bytes, reserved));
+    for (name, value) in values.iter().filter(|(name, _)| *name != RESERVED_MEMORY) {
         set(name, &quote(value));
     }
     set("masteruser", &CACHE_ADMIN);
@@ -86,11 +87,12 @@ pub(super) fn render(
 }
 
 /// The parameter that is ElastiCache's own and becomes the engine's `maxmemory`.
-const RESERVED: &str = "reserved-memory-percent";
+pub(crate) const RESERVED_MEMORY: &str = "reserved-memory-percent";
 
-fn maxmemory(memory_bytes: u64, values: &Parameters) -> u64 {
-    let reserved = values.get(RESERVED).and_then(|value| value.parse::<u64>().ok());
-    memory_bytes / 100 * (100 - reserved.unwrap_or(25).min(100))
+/// The memory that data may take, when some percent are reserved. A limit of zero would be none.
+pub(crate) fn maxmemory(memory_bytes: u64, reserved: &str) -> u64 {
+    let reserved = reserved.parse::<u64>().unwrap_or(25).min(100);
+    (memory_bytes / 100 * (100 - reserved)).max(1)
 }
 
 fn quote(value: &str) -> String {

@@ -305,7 +305,7 @@ impl Control for MariaDb {
     }
 
     async fn set_parameter(&self, name: &str, value: &str) -> Result<()> {
-        let number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = value.parse::<f64>().is_ok();
         let value = if number { value.to_owned() } else { literal(value) };
         self.run(&[&format!("SET GLOBAL `{}`={value}", name.replace('`', ""))]).await
     }

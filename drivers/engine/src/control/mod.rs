@@ -119,7 +119,9 @@ pub(crate) fn of(spec: &ClusterSpec, node: &Node) -> Result<Arc<dyn Control>> {
     Ok(match spec.root.kind {
         EngineKind::MariaDb => Arc::new(mariadb::MariaDb::new(node, password, replication)),
         EngineKind::PostgreSql => Arc::new(postgres::Postgres::new(node, replication)),
-        EngineKind::Valkey | EngineKind::Redis => Arc::new(valkey::Valkey::new(node, password)),
+        EngineKind::Valkey | EngineKind::Redis => {
+            Arc::new(valkey::Valkey::new(node, password, spec.memory_bytes))
+        }
         EngineKind::MySql => {
             let reason = "MySQL's own server is not managed".into();
             return Err(Error::Unavailable { engine: "mysql".into(), reason });

@@ -20,6 +20,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// How long a server may take to take note of its changed files.
 const RELOAD_MAX: Duration = Duration::from_secs(10);
 
+/// The longest that a promotion may take; what was received is applied first.
+const PROMOTE_MAX: Duration = Duration::from_secs(600);
+
 struct Connection {
     client: Client,
     _driving: Driving,
@@ -185,22 +188,26 @@ impl Control for Postgres {
     }
 
     async fn promote(&self) -> Result<()> {
-        let question = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 600) \
-                        ELSE true END";
-        match self.ask(question).await?.as_deref() {
-            Some("t") => Ok(()),
-            _ => Err(Error::Timeout("the promotion of PostgreSQL")),
+        // The server's own wait looks ten times a second only.
+        let question = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(false) END";
+        self.run(question).await?;
+        let until = Instant::now() + PROMOTE_MAX;
+        while self.ask("SELECT pg_is_in_recovery()").await?.as_deref() != Some("f") {
+            if Instant::now() > until {
+                return Err(Error::Timeout("the promotion of PostgreSQL"));
+            }
+            tokio::time::sleep(POLL).await;
         }
+        Ok(())
     }
 
     async fn open(&self) -> Result<()> {
         let password = literal(&self.replication);
         self.run(&format!(
-            "SET synchronous_commit = local; \
+            "SET LOCAL synchronous_commit = local; \
              DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rdsrepladmin') \
              THEN CREATE ROLE rdsrepladmin LOGIN REPLICATION; END IF; END $$; \
-             ALTER ROLE rdsrepladmin LOGIN REPLICATION PASSWORD {password}; \
-             RESET synchronous_commit"
+             ALTER ROLE rdsrepladmin LOGIN REPLICATION PASSWORD {password}"
         ))
         .await
     }

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::{CONNECT_MAX, Control, Driving, Login, NodeState, SocketFolder};
-use crate::config::{CACHE_ADMIN, cache_rules};
+use crate::config::{CACHE_ADMIN, RESERVED_MEMORY, cache_rules, maxmemory};
 use crate::error::{Context, Error, Result};
 use crate::node::Node;
 use crate::spec::CacheAccess;
@@ -31,14 +31,15 @@ struct Connection {
 pub(crate) struct Valkey {
     node: Node,
     password: String,
+    memory_bytes: u64,
     watch: Mutex<Option<Connection>>,
     work: Mutex<Option<Connection>>,
 }
 
 impl Valkey {
-    pub(crate) fn new(node: &Node, password: String) -> Self {
+    pub(crate) fn new(node: &Node, password: String, memory_bytes: u64) -> Self {
         let (watch, work) = (Mutex::new(None), Mutex::new(None));
-        Self { node: node.clone(), password, watch, work }
+        Self { node: node.clone(), password, memory_bytes, watch, work }
     }
 
     async fn connect(&self) -> Result<Connection> {
@@ -234,6 +235,10 @@ impl Control for Valkey {
     }
 
     async fn set_parameter(&self, name: &str, value: &str) -> Result<()> {
+        if name == RESERVED_MEMORY {
+            let limit = maxmemory(self.memory_bytes, value).to_string();
+            return self.run(&["CONFIG", "SET", "maxmemory", &limit]).await;
+        }
         self.run(&["CONFIG", "SET", name, value]).await
     }
 }

@@ -13,7 +13,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     word(
         "binlog_row_image",
         "FULL",
-        "FULL,MINIMAL,NOBLOB,FULL_NODUP",
+        "FULL,MINIMAL,NOBLOB",
         "What of a row is written to the binary log",
     ),
     integer(
@@ -119,7 +119,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "128-18446744073709547520",
         "Buffer of joins without index",
     ),
-    integer("key_buffer_size", "16777216", "8-18446744073709551615", "Index cache of MyISAM"),
+    integer("key_buffer_size", "16777216", "16384-18446744073709551615", "Index cache of MyISAM"),
     word("lc_time_names", "en_US", "", "Language of day and month names"),
     boolean("local_infile", "1", "Whether clients may load their files"),
     integer("lock_wait_timeout", "86400", "0-31536000", "Seconds to wait for a metadata lock"),
@@ -159,11 +159,11 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "0",
         "0-4294967295",
         "Connections at once of one user; 0 for no limit",
-    ),
+    )
+    .fixed(),
     integer("net_buffer_length", "16384", "1024-1048576", "First buffer of a connection"),
     integer("net_read_timeout", "30", "1-31536000", "Seconds to wait for more of a packet"),
     integer("net_write_timeout", "60", "1-31536000", "Seconds to wait to write a block"),
-    boolean("old_passwords", "0", "Whether passwords are hashed as before 4.1"),
     integer("optimizer_search_depth", "62", "0-62", "Depth of the optimizer's search"),
     list("optimizer_switch", "", "", "Switches of the optimizer"),
     boolean("performance_schema", "0", "Whether the server measures itself").fixed(),
@@ -205,6 +205,5 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "READ-UNCOMMITTED,READ-COMMITTED,REPEATABLE-READ,SERIALIZABLE",
         "Isolation of transactions",
     ),
-    boolean("unique_checks", "1", "Whether secondary unique keys are checked"),
     integer("wait_timeout", "28800", "1-31536000", "Seconds a connection may idle"),
 ];

@@ -3,12 +3,6 @@
 use super::{Parameter, integer, word};
 
 pub(super) const PARAMETERS: &[Parameter] = &[
-    integer("active-defrag-cycle-max", "25", "1-99", "The most percent of time for it"),
-    integer("active-defrag-cycle-min", "1", "1-99", "The least percent of time for it"),
-    integer("active-defrag-ignore-bytes", "104857600", "1-9223372036854775807", "Waste from which it begins"),
-    integer("active-defrag-threshold-lower", "10", "0-1000", "Percent of waste from which it begins"),
-    integer("active-defrag-threshold-upper", "100", "0-1000", "Percent of waste from which it works most"),
-    word("activedefrag", "no", "yes,no", "Whether memory is defragmented"),
     word("activerehashing", "yes", "yes,no", "Whether tables are rehashed in idle time"),
     word("client-output-buffer-limit", "", "", "Limits of what waits for clients"),
     integer("client-query-buffer-limit", "1073741824", "1048576-1073741824", "The most that a client may send ahead"),
@@ -35,7 +29,6 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     integer("repl-backlog-ttl", "3600", "0-2147483647", "Seconds that they are kept without replicas"),
     integer("reserved-memory-percent", "25", "0-100", "Memory that holds no data"),
     integer("set-max-intset-entries", "512", "0-2147483647", "Numbers up to which a set is packed"),
-    integer("set-max-listpack-entries", "", "0-2147483647", "Entries up to which a set is packed"),
     integer("slowlog-log-slower-than", "10000", "-1-9223372036854775807", "Microseconds from which a command is logged"),
     integer("slowlog-max-len", "128", "0-9223372036854775807", "Commands kept in the slow log"),
     integer("stream-node-max-bytes", "4096", "0-9223372036854775807", "Size of a stream's nodes"),

@@ -8,6 +8,7 @@
 )]
 
 mod mariadb;
+mod parameters;
 mod postgres;
 mod stories;
 mod support;

@@ -47,7 +47,7 @@ impl Client for MariaDb {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_primary_is_replaced_without_loss() -> Outcome {
-    primary_fault::<MariaDb>(Fault::Kill, 3, Duration::from_secs(2)).await
+    primary_fault::<MariaDb>(Fault::Kill, 3, Duration::from_secs(5)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,7 +54,7 @@ impl Client for Postgres {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_primary_is_replaced_without_loss() -> Outcome {
-    primary_fault::<Postgres>(Fault::Kill, 3, Duration::from_secs(2)).await
+    primary_fault::<Postgres>(Fault::Kill, 3, Duration::from_secs(5)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -174,6 +174,11 @@ impl Host for Hosting {
         Ok(())
     }
 
+    async fn runs(&self, node: &Node) -> io::Result<bool> {
+        let processes = self.0.processes.lock().unwrap();
+        Ok(processes.get(&node.id).is_some_and(|process| !process.ended.load(Ordering::SeqCst)))
+    }
+
     async fn reach(&self, node: &Node) -> io::Result<()> {
         if self.0.cut.lock().unwrap().contains(&node.id) {
             return Err(io::ErrorKind::HostUnreachable.into());
