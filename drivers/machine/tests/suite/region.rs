@@ -24,12 +24,20 @@ pub(crate) struct Region {
 
 impl Region {
     pub(crate) fn new() -> Self {
+        Self::with_command(vec![EXECUTABLE.into(), "zone".into()])
+    }
+
+    /// One whose supervisor is started in another way.
+    pub(crate) fn with_command(supervisor_command: Vec<std::ffi::OsString>) -> Self {
         // Not in memory: volumes are disks, and layers must be mappable as they are in use.
         let folder = tempfile::Builder::new().prefix("skyhold-").tempdir_in("/var/tmp").unwrap();
         let zone = Zone::new("ap-northeast-2a");
         let volumes =
             Volumes::new(folder.path().join("volumes")).with_launcher(PathBuf::from(EXECUTABLE));
-        let machine = Arc::new(LinuxMachine::new(options(folder.path(), &zone)));
+        let machine = Arc::new(LinuxMachine::new(MachineOptions {
+            supervisor_command,
+            ..options(folder.path(), &zone)
+        }));
         Self { folder, zone, machine, volumes }
     }
 

@@ -276,3 +276,42 @@ fn the_probe_tries_everything() {
         assert_eq!(outcome, Ok(()), "{feature}");
     }
 }
+
+/// The whole life of a machine where the host has no unified hierarchy of control groups: it is
+/// taken from the supervisor's sight in a mount namespace of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn control_groups_of_version_1_alone_do() {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let at = |line: &str| line.split(' ').nth(1).map(str::to_owned);
+    let unified = mounts.lines().find(|line| line.contains(" cgroup2 ")).and_then(at);
+    let freezer = mounts.lines().any(|line| line.contains("cgroup rw") && line.contains("freezer"));
+    if !freezer {
+        println!("this host has no control groups of version 1 to test with");
+        return;
+    }
+    let hide = unified.map_or_else(String::new, |path| format!("umount {path} && "));
+    let script = format!("{hide}exec \"$0\" \"$@\"");
+    let command = ["unshare", "-m", "sh", "-c", &script, EXECUTABLE, "zone"];
+    let region = Region::with_command(command.map(Into::into).to_vec());
+    let image = image().await;
+    let mut spec = crate::region::sandbox("i-1", region.volume_root("vol-1", &image));
+    spec.limits = Limits { cpus: Some(2.0), memory_bytes: Some(512 << 20), pids_max: Some(200) };
+    region.start(spec).await;
+    until("the boot", async || {
+        region.shell("i-1", "systemctl is-system-running").await.stdout.starts_with(b"running")
+    })
+    .await;
+    let view = "stat -f -c %T /sys/fs/cgroup/systemd; ls -d /sys/fs/cgroup/systemd/init.scope";
+    let expected = "cgroupfs\n/sys/fs/cgroup/systemd/init.scope";
+    assert_eq!(region.print("i-1", view).await, expected);
+    region.machine.freeze(&region.zone, "i-1").await.unwrap();
+    region.machine.thaw(&region.zone, "i-1").await.unwrap();
+    let pid = region.pid("i-1").await;
+    region.machine.stop(&region.zone, "i-1", Stop::Kill).await.unwrap();
+    assert!(!alive(pid));
+    region.start(process("p", memory_root(&image), "sleep infinity & sleep infinity")).await;
+    region.machine.freeze(&region.zone, "p").await.unwrap();
+    region.machine.stop(&region.zone, "p", Stop::Kill).await.unwrap();
+    let state = region.state("p").await;
+    assert!(matches!(state, State::Exited { exit: Exit::Signal(9), .. }), "{state:?}");
+}
