@@ -29,7 +29,7 @@ const IDLE_MAX: usize = 512;
 /// How long bytes sent to a target may go unacknowledged before the connection is given up, when
 /// the target has nothing to read but a request's headers. A target whose machine or network is
 /// gone sends no reset; without this bound its connections would hang for the idle timeout.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
 /// How long a target that could not be connected to in time is chosen last.
 const AVOID_FOR: Duration = Duration::from_secs(1);
 
