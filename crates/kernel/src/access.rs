@@ -90,6 +90,13 @@ fn text_of(value: &Value) -> Option<String> {
     value.as_bool().map(|b| b.to_string())
 }
 
+/// A value that starts with a slash (a parameter's name) takes the place of the template's own.
+fn join(prefix: &str, before: &str, value: &str) -> String {
+    let value =
+        if before.ends_with('/') { value.strip_prefix('/').unwrap_or(value) } else { value };
+    format!("{prefix}{before}{value}")
+}
+
 /// The ARNs that `template` gives for `input`.
 pub(crate) fn expand(template: &str, input: &Value, region: &str, account: &str) -> Vec<String> {
     let mut done = vec![String::new()];
@@ -104,7 +111,7 @@ pub(crate) fn expand(template: &str, input: &Value, region: &str, account: &str)
         let values = if values.is_empty() { vec!["*".to_owned()] } else { values };
         done = done
             .iter()
-            .flat_map(|prefix| values.iter().map(move |value| format!("{prefix}{before}{value}")))
+            .flat_map(|prefix| values.iter().map(move |value| join(prefix, before, value)))
             .collect();
         rest = after;
     }

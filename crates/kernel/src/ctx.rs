@@ -121,22 +121,22 @@ impl Call {
     ///
     /// AWS: "AWS global condition context keys".
     pub fn context(&self) -> Context {
-    let mut context = Context::of(&self.caller.principal);
-    let now = self.now();
-    context.set("aws:CurrentTime", now.iso8601_seconds());
-    context.set("aws:EpochTime", now.as_secs().to_string());
-    context.set("aws:RequestedRegion", self.region.as_str());
-    context.set("aws:SecureTransport", self.request.secure.to_string());
-    context.set("aws:UserAgent", self.request.user_agent.as_str());
-    context.set("aws:ViaAWSService", self.caller.invoked_by.is_some().to_string());
-    if let Some(service) = &self.caller.invoked_by {
-        context.set_all("aws:CalledVia", [service.as_str()]);
-        context.set("aws:CalledViaFirst", service.as_str());
-        context.set("aws:CalledViaLast", service.as_str());
-    }
-    if let Some(ip) = self.request.source_ip {
-        context.set("aws:SourceIp", ip.to_string());
-    }
+        let mut context = Context::of(&self.caller.principal);
+        let now = self.now();
+        context.set("aws:CurrentTime", now.iso8601_seconds());
+        context.set("aws:EpochTime", now.as_secs().to_string());
+        context.set("aws:RequestedRegion", self.region.as_str());
+        context.set("aws:SecureTransport", self.request.secure.to_string());
+        context.set("aws:UserAgent", self.request.user_agent.as_str());
+        context.set("aws:ViaAWSService", self.caller.invoked_by.is_some().to_string());
+        if let Some(service) = &self.caller.invoked_by {
+            context.set_all("aws:CalledVia", [service.as_str()]);
+            context.set("aws:CalledViaFirst", service.as_str());
+            context.set("aws:CalledViaLast", service.as_str());
+        }
+        if let Some(ip) = self.request.source_ip {
+            context.set("aws:SourceIp", ip.to_string());
+        }
         context
     }
 
