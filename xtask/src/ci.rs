@@ -57,7 +57,6 @@ pub(crate) fn bench(name: Option<&str>) -> Result<()> {
 
 /// The search path with Skyhold's own Python environment in front.
 pub(crate) fn path_with_python() -> std::ffi::OsString {
-    #[expect(clippy::disallowed_methods, reason = "xtask hands the search path on")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(setup::python_bin()).chain(std::env::split_paths(&path));
     std::env::join_paths(folders).unwrap_or(path.clone())

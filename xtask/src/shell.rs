@@ -56,14 +56,12 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
 
 /// Where the build puts its binaries.
 pub(crate) fn target_dir() -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "xtask reads cargo's own variable")]
     let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     set.unwrap_or_else(|| root().join("target"))
 }
 
 /// Where things that outlive a checkout are kept: `$XDG_CACHE_HOME/skyhold`.
 pub(crate) fn cache_dir() -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "xtask finds the user's cache folder")]
     let (cache, home) = (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"));
     let base =
         cache.map(PathBuf::from).or_else(|| home.map(|home| Path::new(&home).join(".cache")));

@@ -103,9 +103,11 @@ fn layer_of(manifest_path: &str, name: &str) -> String {
 fn check_layers(breaches: &mut Vec<String>) -> Result<()> {
     let text = shell::output("cargo", &["metadata", "--format-version", "1", "--no-deps"])?;
     let metadata: Json = serde_json::from_str(&text)?;
-    let empty = Vec::new();
-    let packages = metadata["packages"].as_array().unwrap_or(&empty);
-    let text_of = |json: &Json, key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    let list = |json: &Json, key: &str| json.get(key).and_then(Json::as_array).cloned();
+    let packages = list(&metadata, "packages").unwrap_or_default();
+    let text_of = |json: &Json, key: &str| {
+        json.get(key).and_then(Json::as_str).unwrap_or_default().to_owned()
+    };
     let layers: BTreeMap<String, String> = packages
         .iter()
         .map(|p| {
@@ -114,13 +116,13 @@ fn check_layers(breaches: &mut Vec<String>) -> Result<()> {
             (name, layer)
         })
         .collect();
-    for package in packages {
+    for package in &packages {
         let name = text_of(package, "name");
         let Some(layer) = layers.get(&name) else { continue };
         let Some((_, allowed)) = LAYERS.iter().find(|(l, _)| l == layer) else { continue };
-        for dependency in package["dependencies"].as_array().unwrap_or(&empty) {
-            let wanted = text_of(dependency, "name");
-            if !dependency["kind"].is_null() {
+        for dependency in list(package, "dependencies").unwrap_or_default() {
+            let wanted = text_of(&dependency, "name");
+            if dependency.get("kind").is_some_and(|kind| !kind.is_null()) {
                 continue;
             }
             let Some(target) = layers.get(&wanted) else { continue };
@@ -173,7 +175,7 @@ fn check_operations(folder: &Path, name: &str, breaches: &mut Vec<String>) -> Re
         code.push_str(&fs::read_to_string(shell::root().join(path)).unwrap_or_default());
     }
     for found in table.captures_iter(&lib) {
-        let operation = &found[1];
+        let operation = found.get(1).map_or("", |name| name.as_str());
         let aws = format!("AWS: {}", upper_camel(operation)).to_lowercase();
         if !code.to_lowercase().contains(&aws) {
             breaches.push(format!("services/{name}: {operation} lacks its `AWS:` line"));

@@ -121,11 +121,7 @@ fn family(schema: &ServiceSchema) -> Family {
 }
 
 /// Regional services take the region's own scope, global ones also `us-east-1`.
-fn check_scope(
-    kernel: &Kernel,
-    schema: &ServiceSchema,
-    claim: &Claim,
-) -> Result<(), SigV4Error> {
+fn check_scope(kernel: &Kernel, schema: &ServiceSchema, claim: &Claim) -> Result<(), SigV4Error> {
     let global = schema.global_endpoint.is_some() && claim.region == "us-east-1";
     let region = if global { "us-east-1" } else { kernel.region().as_str() };
     claim.check_scope(region, &[schema.signing_name])
@@ -224,7 +220,8 @@ fn unsigned_body(parts: &Parts, body: Body) -> Result<Body, SigV4Error> {
             let decoder = ChunkedDecoder::new(mode, &sig, None)?;
             Ok(Body::Stream(unchunked(&stream, decoder)))
         }
-        other => Ok(other),
+        Body::Stream(stream) => Ok(Body::Stream(stream)),
+        Body::Bytes(bytes) => Ok(Body::Bytes(bytes)),
     }
 }
 
@@ -279,7 +276,10 @@ fn invalid_token(schema: &ServiceSchema) -> ServiceError {
         Family::Json => ServiceError::new("UnrecognizedClientException", message),
         Family::Ec2 => ServiceError::new(
             "AuthFailure",
-            format!("{} was not able to validate the provided access credentials", Partition::NAME.to_uppercase()),
+            format!(
+                "{} was not able to validate the provided access credentials",
+                Partition::NAME.to_uppercase()
+            ),
         )
         .status(401),
         Family::Query | Family::Rest => {

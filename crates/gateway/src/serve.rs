@@ -67,7 +67,10 @@ impl Gateway {
             match accepted {
                 Ok((stream, peer)) => {
                     let (gateway, watcher) = (self.clone(), graceful.watcher());
-                    #[expect(clippy::disallowed_methods, reason = "a connection is a task of its own")]
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "a connection is a task of its own"
+                    )]
                     tokio::spawn(async move { gateway.connection(stream, peer, watcher).await });
                 }
                 Err(error) => {

@@ -30,7 +30,7 @@ impl Client {
         let input = input.into_value();
         let (caller, request) = (self.caller.clone(), self.request.clone());
         let output = self.kernel.invoke(I::SERVICE, I::OPERATION, input, caller, request).await?;
-        I::Output::from_value(output).map_err(|mismatch| ServiceError::internal(mismatch))
+        I::Output::from_value(output).map_err(ServiceError::internal)
     }
 
     /// The account that the calls work in.

@@ -47,7 +47,8 @@ impl TestClient {
     /// When the region does not answer, or with what the protocol does not allow.
     pub async fn call<I: OperationInput>(&self, input: I) -> Result<I::Output, ServiceError> {
         let model = schema::service(I::SERVICE).expect("the model is embedded");
-        self.call_in(model.protocols[0], input).await
+        let protocol = model.protocols.first().copied().expect("a service speaks a protocol");
+        self.call_in(protocol, input).await
     }
 
     /// Calls an operation in a protocol of the test's choice.
@@ -82,11 +83,8 @@ impl TestClient {
         let (mut parts, body) = request.into_parts();
         let host = HeaderValue::from_str(&self.address.to_string()).expect("an address");
         parts.headers.insert(http::header::HOST, host);
-        let credentials = Credentials {
-            access_key_id: &self.access_key_id,
-            secret: SECRET,
-            session_token: None,
-        };
+        let credentials =
+            Credentials { access_key_id: &self.access_key_id, secret: SECRET, session_token: None };
         let sig = sigv4::Parts::of(&parts.method, &parts.uri, &parts.headers);
         let scope = Scope { region: REGION, service };
         let signed =

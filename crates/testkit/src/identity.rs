@@ -26,8 +26,10 @@ impl TestIdentity {
 
     /// Adds a user with one identity policy; its access key id is `AKIA` and the name in capitals.
     pub(crate) fn add_user(&self, name: &str, document: &str) -> String {
-        let policy = Policy::parse(document, Kind::Identity).expect("the test's policy is well formed");
-        let set = PolicySet { identity: vec![NamedPolicy::new(name, policy)], ..PolicySet::default() };
+        let policy =
+            Policy::parse(document, Kind::Identity).expect("the test's policy is well formed");
+        let set =
+            PolicySet { identity: vec![NamedPolicy::new(name, policy)], ..PolicySet::default() };
         self.users.lock().expect("no test panics here").insert(name.to_owned(), set);
         format!("AKIA{}", name.to_uppercase())
     }
@@ -86,7 +88,12 @@ impl Identity for TestIdentity {
                 Ok(users.get(arn.name()).cloned())
             }
             // Services of the region act as themselves; their own tests say what they may do.
-            _ => {
+            Principal::Root { .. }
+            | Principal::AssumedRole { .. }
+            | Principal::FederatedUser { .. }
+            | Principal::Service { .. }
+            | Principal::Federated { .. }
+            | Principal::Anonymous => {
                 let policy = Policy::parse(all, Kind::Identity).map_err(ServiceError::internal)?;
                 let identity = vec![NamedPolicy::new("everything", policy)];
                 Ok(Some(PolicySet { identity, ..PolicySet::default() }))

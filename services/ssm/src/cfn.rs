@@ -34,11 +34,11 @@ pub(crate) fn parameter() -> ResourceType {
 struct Parameter;
 
 fn text(properties: &Properties, name: &str) -> Option<String> {
-    match properties.get(name)? {
-        Json::String(text) => Some(text.clone()),
-        Json::Null => None,
-        other => Some(other.to_string()),
+    let value = properties.get(name)?;
+    if value.is_null() {
+        return None;
     }
+    Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 fn name_of(ctx: &ResourceCtx, properties: &Properties) -> String {

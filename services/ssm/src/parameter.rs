@@ -228,10 +228,10 @@ fn refuse_unsupported(input: &PutParameterInput) -> Result<()> {
 
 fn tier_of(input: &PutParameterInput) -> Result<ParameterTier> {
     let size = input.value.len();
-    let tier = match input.tier.clone().unwrap_or(ParameterTier::Standard) {
+    let tier = match input.tier.unwrap_or(ParameterTier::Standard) {
         ParameterTier::IntelligentTiering if size <= STANDARD_BYTES_MAX => ParameterTier::Standard,
-        ParameterTier::IntelligentTiering => ParameterTier::Advanced,
-        given => given,
+        ParameterTier::IntelligentTiering | ParameterTier::Advanced => ParameterTier::Advanced,
+        ParameterTier::Standard => ParameterTier::Standard,
     };
     let (max, name) = match tier {
         ParameterTier::Standard => (STANDARD_BYTES_MAX, "Standard"),

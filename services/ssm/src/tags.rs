@@ -105,8 +105,8 @@ async fn change(
 }
 
 fn only_parameters(kind: &ResourceTypeForTagging) -> Result<()> {
-    match kind {
-        ResourceTypeForTagging::Parameter => Ok(()),
-        other => Err(Error::InvalidResourceType(other.as_str().to_owned())),
+    if *kind == ResourceTypeForTagging::Parameter {
+        return Ok(());
     }
+    Err(Error::InvalidResourceType(kind.as_str().to_owned()))
 }
