@@ -1,5 +1,5 @@
-//! Ranges of user and group ids on the host, one a root file system, so that no two workloads
-//! share an owner.
+//! Ranges of user and group ids on the host, one a workload that runs, so that no two share an
+//! owner. On disk everything is owned as in the guest; mounts map it (id-mapped mounts).
 
 use std::fs;
 use std::io;
@@ -17,27 +17,22 @@ const FIRST: u32 = 0x2000_0000;
 /// How many ranges there are up to the largest id that fits 31 bits, which some programs expect.
 const RANGES: u32 = 24_000;
 
-/// The ranges of one data folder.
+/// The ranges in use: a link for each, from its number to the key that has it.
 #[derive(Debug, Clone)]
 pub(crate) struct IdRanges {
     folder: PathBuf,
 }
 
 impl IdRanges {
-    /// The ranges noted in the folder of volumes, because volumes and workloads without one draw
-    /// from the same numbers.
-    pub(crate) fn new(volumes: &Path) -> Self {
-        Self { folder: volumes.join(".id-ranges") }
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf() }
     }
 
-    /// The range of `key`, the same each time until it is released. The search starts at a place
-    /// drawn from folder and key, so that two data folders on one host hardly ever meet.
+    /// A range for `key`. The search starts at a place
+    /// drawn from the key, so it is short.
     pub(crate) fn allocate(&self, key: &str) -> Result<u32> {
         fs::create_dir_all(&self.folder).doing(|| format!("make {}", self.folder.display()))?;
-        let digest = Md5::digest(format!("{}\n{key}", self.folder.display()));
-        let start = digest.iter().take(4).fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
-        for offset in 0..RANGES {
-            let number = start.wrapping_add(offset) % RANGES;
+        for number in numbers(key) {
             if self.claim(number, key)? {
                 return Ok(FIRST.saturating_add(number.saturating_mul(ID_RANGE)));
             }
@@ -45,15 +40,22 @@ impl IdRanges {
         Err(Error::Refused("no range of user ids is left".to_owned()))
     }
 
-    /// Lets another key have the range.
+    /// Lets another key have the range that starts at `base`.
     pub(crate) fn release(&self, base: u32) -> Result<()> {
         let number = base.saturating_sub(FIRST) / ID_RANGE;
-        match fs::remove_file(self.folder.join(number.to_string())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).doing(|| "release a range of user ids".to_owned())
+        remove(&self.folder.join(number.to_string()))
+    }
+
+    /// Releases the ranges of all keys that start with `prefix`.
+    pub(crate) fn sweep(&self, prefix: &str) -> Result<()> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let owner = fs::read_link(entry.path()).unwrap_or_default();
+            if owner.to_string_lossy().starts_with(prefix) {
+                remove(&entry.path())?;
             }
-            Ok(()) | Err(_) => Ok(()),
         }
+        Ok(())
     }
 
     /// A link is made at once with its content, so two processes never claim one number.
@@ -61,12 +63,26 @@ impl IdRanges {
         let path = self.folder.join(number.to_string());
         match std::os::unix::fs::symlink(key, &path) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Ok(fs::read_link(&path).is_ok_and(|owner| owner == Path::new(key)))
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error).doing(|| format!("claim {}", path.display())),
         }
     }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).doing(|| "release a range of user ids".to_owned())
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// All numbers of ranges, from the one that `key` stands for on.
+fn numbers(key: &str) -> impl Iterator<Item = u32> {
+    let digest = Md5::digest(key);
+    let start = digest.iter().take(4).fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
+    (0..RANGES).map(move |offset| start.wrapping_add(offset) % RANGES)
 }
 
 #[cfg(test)]
@@ -77,17 +93,13 @@ mod tests {
     fn each_key_has_a_range_of_its_own_until_released() {
         let folder = tempfile::tempdir().unwrap();
         let ranges = IdRanges::new(folder.path());
-        let first = ranges.allocate("vol-1").unwrap();
+        let first = ranges.allocate("zone-a-1").unwrap();
         assert_eq!(first % ID_RANGE, 0);
-        assert_eq!(ranges.allocate("vol-1").unwrap(), first);
-        assert_ne!(ranges.allocate("vol-2").unwrap(), first);
+        assert_ne!(ranges.allocate("zone-a-2").unwrap(), first);
         ranges.release(first).unwrap();
-        assert!(
-            !folder
-                .path()
-                .join(".id-ranges")
-                .join(((first - FIRST) / ID_RANGE).to_string())
-                .is_symlink()
-        );
+        ranges.allocate("zone-b-1").unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        ranges.sweep("zone-a-").unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -8,16 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::SeekFrom as RustixSeek;
 
 use crate::error::{Doing as _, Error, Result};
-use crate::ids::IdRanges;
 use crate::images::{require, run};
 use crate::sandbox::plan::{CopyUpper, Job};
 use crate::sandbox::{launch, loops};
 
 /// The file in a volume's folder that is its disk.
 pub(crate) const DISK_FILE: &str = "disk.img";
-
-/// The file in a volume's folder that holds the first host id of its owner's range.
-const ID_FILE: &str = "id-base";
 
 const TEMPLATES: &str = ".templates";
 
@@ -28,17 +24,13 @@ const COPY_CHUNK: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Volumes {
     folder: PathBuf,
-    ids: IdRanges,
     launcher: PathBuf,
 }
 
 impl Volumes {
-    /// The volumes in `folder`, which should be `<data_dir>/volumes` of the zones that use them.
-    /// Nothing is read or made yet.
+    /// The volumes in `folder`. Nothing is read or made yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let folder = folder.into();
-        let ids = IdRanges::new(&folder);
-        Self { folder, ids, launcher: PathBuf::from(launch::OWN_EXECUTABLE) }
+        Self { folder: folder.into(), launcher: PathBuf::from(launch::OWN_EXECUTABLE) }
     }
 
     /// Uses another executable than this one to start launchers: one whose `main` calls
@@ -68,7 +60,6 @@ impl Volumes {
             return Ok(path);
         }
         let template = self.template(size_bytes)?;
-        self.begin(id)?;
         self.place_disk(&template, &path)?;
         Ok(path)
     }
@@ -86,10 +77,6 @@ impl Volumes {
         if path.join(DISK_FILE).exists() {
             return Ok(path);
         }
-        // The copy's files are owned by the source's range.
-        let base = self.id_base(from)?;
-        fs::create_dir_all(&path).doing(|| format!("make {}", path.display()))?;
-        fs::write(path.join(ID_FILE), base.to_string()).doing(|| "note the ids".to_owned())?;
         self.place_disk(&source, &path)?;
         Ok(path)
     }
@@ -105,9 +92,6 @@ impl Volumes {
         let disk = path.join(DISK_FILE);
         if disk.exists() {
             loops::wait_unused(&disk)?;
-        }
-        if let Ok(base) = self.id_base(id) {
-            self.ids.release(base)?;
         }
         crate::images::remove_tree(&path)
     }
@@ -144,14 +128,12 @@ impl Volumes {
         Ok(orphans)
     }
 
-    /// Copies what a machine wrote to its root volume into `layer`, owned as inside the machine,
-    /// so that it can be an image's layer. The volume must not be in use.
+    /// Copies what a machine wrote to its root volume into `layer`, an image's. The volume must not be in use.
     pub(crate) fn copy_upper(&self, id: &str, layer: &Path) -> Result<()> {
         self.require_unused(id)?;
         let scratch = tempfile_folder(&self.folder)?;
         let job = CopyUpper {
             disk: self.path(id).join(DISK_FILE),
-            id_base: self.id_base(id)?,
             scratch: scratch.clone(),
             layer: layer.to_path_buf(),
         };
@@ -168,19 +150,9 @@ impl Volumes {
         Ok(())
     }
 
-    fn begin(&self, id: &str) -> Result<()> {
-        let path = self.path(id);
-        fs::create_dir_all(&path).doing(|| format!("make {}", path.display()))?;
-        let base = self.ids.allocate(id)?;
-        fs::write(path.join(ID_FILE), base.to_string()).doing(|| "note the ids".to_owned())
-    }
-
-    fn id_base(&self, id: &str) -> Result<u32> {
-        id_base(&self.path(id))
-    }
-
     /// Puts a copy of a disk in a volume's folder: complete, or not at all.
     fn place_disk(&self, from: &Path, volume: &Path) -> Result<()> {
+        fs::create_dir_all(volume).doing(|| format!("make {}", volume.display()))?;
         let partial = volume.join(".partial");
         copy_sparse(from, &partial)?;
         fs::rename(&partial, volume.join(DISK_FILE)).doing(|| "place the disk".to_owned())
@@ -216,14 +188,6 @@ impl Volumes {
         fs::rename(&partial, &path).doing(|| "place the template".to_owned())?;
         Ok(path)
     }
-}
-
-/// The first host id of the range that owns a volume's files.
-pub(crate) fn id_base(volume: &Path) -> Result<u32> {
-    let file = volume.join(ID_FILE);
-    let text = fs::read_to_string(&file).doing(|| format!("read {}", file.display()))?;
-    let not_a_number = |_| Error::Refused(format!("{} holds no number", file.display()));
-    text.trim().parse().map_err(not_a_number)
 }
 
 /// A new empty folder, to mount on.
@@ -293,7 +257,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     #[test]
-    fn a_volume_is_sparse_and_goes_with_its_ids() {
+    fn a_volume_is_sparse_and_goes_when_it_is_unknown() {
         let folder = tempfile::tempdir().unwrap();
         let volumes = Volumes::new(folder.path());
         let path = volumes.create("vol-1", 8 << 30).unwrap();
@@ -302,8 +266,9 @@ mod tests {
         assert!(disk.blocks() * 512 < 200 << 20, "{} blocks", disk.blocks());
         assert_eq!(volumes.create("vol-1", 8 << 30).unwrap(), path);
         volumes.create("vol-2", 8 << 30).unwrap();
-        assert_ne!(volumes.id_base("vol-1").unwrap(), volumes.id_base("vol-2").unwrap());
-        assert_eq!(volumes.sweep(|id| id == "vol-2").unwrap(), ["vol-1"]);
+        let copy = volumes.copy("vol-1", "vol-3").unwrap().join(DISK_FILE);
+        assert!(fs::metadata(copy).unwrap().blocks() <= disk.blocks());
+        assert_eq!(volumes.sweep(|id| id == "vol-2").unwrap(), ["vol-1", "vol-3"]);
         assert_eq!(volumes.list().unwrap(), ["vol-2"]);
         assert!(matches!(volumes.create("../x", 1), Err(Error::Refused(_))));
     }

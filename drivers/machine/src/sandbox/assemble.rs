@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, open};
 use rustix::mount::{
@@ -16,7 +16,7 @@ use crate::error::{Doing as _, Result};
 use crate::spec::{Access, Bind, Root, Upper};
 use crate::volumes::DISK_FILE;
 
-use super::init::id_map;
+use super::init::{guest_map, id_map, writable_map};
 use super::inroot::{InRoot, Target};
 use super::loops;
 use super::plan::{CopyUpper, Plan};
@@ -80,7 +80,7 @@ impl<'a> Assembly<'a> {
         for name in ["root", "volume"] {
             make_folder(&scratch.join(name))?;
         }
-        Ok(Self { plan, scratch, id_map: id_map(0, plan.id_base)? })
+        Ok(Self { plan, scratch, id_map: id_map(&guest_map(plan.id_base))? })
     }
 
     /// The layers, mapped to the workload's ids, below; the volume or memory above.
@@ -95,19 +95,12 @@ impl<'a> Assembly<'a> {
             attach(&tree, &open_place(&target)?, layer)?;
             lower.push(name);
         }
-        let upper = self.upper(&root.upper)?;
-        for name in ["upper", "work"] {
-            let folder = upper.join(name);
-            if !folder.exists() {
-                make_folder(&folder)?;
-                self.give(&folder)?;
-            }
-        }
+        self.upper(&root.upper)?;
         rustix::process::chdir(self.scratch).doing(|| "enter the scratch folder".to_owned())?;
-        let above = upper.strip_prefix(self.scratch).unwrap_or(&upper).display();
-        let lower = lower.join(":");
-        let options =
-            format!("lowerdir={lower},upperdir={above}/upper,workdir={above}/work,redirect_dir=on");
+        let options = format!(
+            "lowerdir={},upperdir=above/upper,workdir=above/work,redirect_dir=on",
+            lower.join(":")
+        );
         let options = std::ffi::CString::new(options)
             .map_err(|error| io::Error::other(error.to_string()))
             .doing(|| "name the layers".to_owned())?;
@@ -115,27 +108,38 @@ impl<'a> Assembly<'a> {
             .doing(|| "mount the root's layers".to_owned())
     }
 
-    /// The folder that holds `upper` and `work`.
-    fn upper(&self, upper: &Upper) -> Result<PathBuf> {
-        match upper {
+    /// Makes `above` show the folder that holds `upper` and `work`. Owners on disk are as in the
+    /// guest, so a volume can be copied, and started from under any range of the host's ids.
+    fn upper(&self, upper: &Upper) -> Result<()> {
+        let place = self.scratch.join("volume");
+        let folder = match upper {
             Upper::Volume(volume) if volume.join(DISK_FILE).exists() => {
-                let target = self.scratch.join("volume");
-                mount_disk(&volume.join(DISK_FILE), &target)?;
-                Ok(target)
+                mount_disk(&volume.join(DISK_FILE), &place)?;
+                place
             }
-            Upper::Volume(volume) => {
-                fs::canonicalize(volume).doing(|| format!("find {}", volume.display()))
-            }
+            Upper::Volume(volume) => volume.clone(),
             Upper::Memory { size_bytes } => {
-                let target = self.scratch.join("volume");
                 let data = std::ffi::CString::new(format!("mode=0755,size={size_bytes}"))
                     .map_err(|error| io::Error::other(error.to_string()))
                     .doing(|| "size the root".to_owned())?;
-                mount("tmpfs", &target, "tmpfs", MountFlags::NODEV, data.as_c_str())
+                mount("tmpfs", &place, "tmpfs", MountFlags::NODEV, data.as_c_str())
                     .doing(|| "mount memory for the root".to_owned())?;
-                Ok(target)
+                place
+            }
+        };
+        for name in ["upper", "work"] {
+            let folder = folder.join(name);
+            if !folder.exists() {
+                make_folder(&folder)?;
             }
         }
+        let tree = clone_tree(&folder)?;
+        let ids = id_map(&writable_map(self.plan.id_base))?;
+        syscall::set_mount(tree.as_fd(), NO_DEVICES, Some(ids.as_fd()))
+            .doing(|| "map the owners of the volume (id-mapped mount)".to_owned())?;
+        let above = self.scratch.join("above");
+        make_folder(&above)?;
+        attach(&tree, &open_place(&above)?, &above)
     }
 
     /// `/sys`, read-only for good: mounts of the launcher are locked for the workload.
@@ -227,11 +231,6 @@ impl<'a> Assembly<'a> {
             .doing(|| format!("map the owners of {} (id-mapped mount)", what.display()))
     }
 
-    fn give(&self, folder: &Path) -> Result<()> {
-        std::os::unix::fs::chown(folder, Some(self.plan.id_base), Some(self.plan.id_base))
-            .doing(|| format!("hand over {}", folder.display()))
-    }
-
     fn put(&self, inside: &InRoot<'_>, tree: &OwnedFd, path: &str, target: Target) -> Result<()> {
         let place = inside.place(Path::new(path), target).doing(|| format!("make {path}"))?;
         attach(tree, &place, Path::new(path))
@@ -283,17 +282,10 @@ fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir(path).doing(|| format!("make {}", path.display()))
 }
 
-/// Copies a root volume's upper layer, with its whiteouts and attributes, owned as inside the
-/// guest; becomes `cp` for it.
+/// Copies a root volume's upper layer, with its whiteouts and attributes; becomes `cp` for it.
 pub(super) fn copy_upper(request: &CopyUpper) -> Result<()> {
     leave_host_mounts()?;
     mount_disk(&request.disk, &request.scratch)?;
-    let tree = clone_tree(&request.scratch)?;
-    // From the range on disk back to 0 and up.
-    let ids = id_map(request.id_base, 0)?;
-    syscall::set_mount(tree.as_fd(), READ_ONLY, Some(ids.as_fd()))
-        .doing(|| "map the owners of the volume (id-mapped mount)".to_owned())?;
-    attach(&tree, &open_place(&request.scratch)?, &request.scratch)?;
     let from = request.scratch.join("upper").join(".");
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let argv =

@@ -8,7 +8,7 @@ use rustix::mount::{MountFlags, mount};
 
 use crate::error::{Doing as _, Result};
 
-use super::init::{id_map, wait_for};
+use super::init::{guest_map, id_map, wait_for};
 use super::plan::HostFeature;
 use super::syscall::{self, Side};
 use super::{assemble, confine, loops};
@@ -19,7 +19,7 @@ const IDS: u32 = 0x2000_0000;
 /// Does with the feature what a workload would, in `folder`.
 pub(super) fn run(feature: HostFeature, folder: &Path) -> Result<()> {
     match feature {
-        HostFeature::UserNamespaces => id_map(0, IDS).map(drop),
+        HostFeature::UserNamespaces => id_map(&guest_map(IDS)).map(drop),
         HostFeature::PidNamespaces => {
             let flags = syscall::NAMESPACES | libc::CLONE_NEWNET;
             match syscall::clone(flags).doing(|| "make namespaces".to_owned())? {
@@ -31,7 +31,7 @@ pub(super) fn run(feature: HostFeature, folder: &Path) -> Result<()> {
             }
         }
         HostFeature::IdMappedMounts => {
-            let ids = id_map(0, IDS)?;
+            let ids = id_map(&guest_map(IDS))?;
             let tree = assemble::clone_tree(folder)?;
             syscall::set_mount(tree.as_fd(), 0, Some(ids.as_fd()))
                 .doing(|| "map a mount's ids".to_owned())

@@ -11,7 +11,7 @@ use crate::error::{Doing as _, Error, Result, chain};
 use crate::spec::{Kind, Program};
 use crate::wire::{read_frame, write_frame};
 
-use super::plan::{Job, LAUNCHER, Plan, Report};
+use super::plan::{ID_RANGE, Job, LAUNCHER, Plan, Report};
 use super::syscall::{self, Side};
 use super::{assemble, attempt, confine, enter, guest};
 
@@ -133,7 +133,7 @@ impl Launcher {
             }
             Side::Parent(pid) => {
                 drop(go_reader);
-                map_ids(pid, 0, plan.id_base)?;
+                map_ids(pid, &guest_map(plan.id_base))?;
                 self.report(&Report::Pid(pid));
                 syscall::as_file(go_writer)
                     .write_all(b"!")
@@ -193,23 +193,33 @@ fn join_network(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives a process in a fresh user namespace 65,536 ids: `inside` and up are `outside` and up.
-fn map_ids(pid: u32, inside: u32, outside: u32) -> Result<()> {
-    let line = format!("{inside} {outside} {}\n", super::plan::ID_RANGE);
+/// Gives a process in a fresh user namespace its ids.
+fn map_ids(pid: u32, map: &str) -> Result<()> {
     for name in ["uid_map", "gid_map"] {
         let file = format!("/proc/{pid}/{name}");
         OpenOptions::new()
             .write(true)
             .open(&file)
-            .and_then(|mut map| map.write_all(line.as_bytes()))
+            .and_then(|mut file| file.write_all(map.as_bytes()))
             .doing(|| format!("write {file}"))?;
     }
     Ok(())
 }
 
+/// The guest's ids: 0 and up are the host's `id_base` and up.
+pub(super) fn guest_map(id_base: u32) -> String {
+    format!("0 {id_base} {ID_RANGE}\n")
+}
+
+/// The same for a folder that an overlay writes to: what the overlay itself owns while it works,
+/// as the host's root, needs an owner on disk too.
+pub(super) fn writable_map(id_base: u32) -> String {
+    format!("0 {id_base} {ID_RANGE}\n{ID_RANGE} 0 1\n")
+}
+
 /// A user namespace with the same map as a workload's, for id-mapped mounts. The process that it
 /// is made with ends at once; the descriptor keeps the namespace.
-pub(super) fn id_map(inside: u32, outside: u32) -> Result<OwnedFd> {
+pub(super) fn id_map(map: &str) -> Result<OwnedFd> {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .doing(|| "make a pipe".to_owned())?;
     match syscall::clone(libc::CLONE_NEWUSER).doing(|| "make a user namespace".to_owned())? {
@@ -221,7 +231,7 @@ pub(super) fn id_map(inside: u32, outside: u32) -> Result<OwnedFd> {
         }
         Side::Parent(pid) => {
             drop(reader);
-            let namespace = map_ids(pid, inside, outside).and_then(|()| {
+            let namespace = map_ids(pid, map).and_then(|()| {
                 let path = format!("/proc/{pid}/ns/user");
                 File::open(&path).doing(|| format!("open {path}"))
             });

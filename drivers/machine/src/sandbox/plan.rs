@@ -42,8 +42,6 @@ pub(crate) enum HostFeature {
 pub(crate) struct CopyUpper {
     /// The disk's file.
     pub(crate) disk: PathBuf,
-    /// The first host id of the range that owns its files.
-    pub(crate) id_base: u32,
     /// An empty folder to mount on.
     pub(crate) scratch: PathBuf,
     /// An existing folder for the copies.

@@ -12,7 +12,7 @@ use crate::sandbox::plan::Report;
 use crate::spec::{EventKind, Exit, Kind};
 
 use super::run::{Supervisor, now};
-use super::start::{clear, next_report, release_memory_ids};
+use super::start::{clear, next_report};
 use super::workload::{Phase, Running, Then, Workload};
 
 /// Waits for a workload's end, collecting its output.
@@ -34,11 +34,7 @@ impl Keeper {
             let life = self.workload.life();
             (life.spec.clone(), life.then)
         };
-        let scratch = self.supervisor.folder.join("mounts").join(&spec.id);
-        // A program may have left children; a sandbox's died with its first process.
-        let _ = self.running.group.kill();
-        clear(&self.running.group, &scratch, &spec);
-        release_memory_ids(&self.supervisor, &spec);
+        clear(&self.supervisor, &self.running.group, self.running.id_base, &spec);
         self.workload.set_control(None);
         // A machine that resets itself ends with this signal (reboot(2)).
         let is_machine = matches!(spec.kind, Kind::Sandbox(_));

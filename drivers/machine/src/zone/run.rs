@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,9 @@ use crate::spec::{EventKind, Stop, WorkloadStatus};
 use super::protocol::Message;
 use super::workload::Workload;
 use super::{ZoneOptions, serve, zone_folder};
+
+/// Where the ranges of ids in use are noted, for all regions of the host. They end with it.
+const ID_RANGES: &str = "/run/skyhold/id-ranges";
 
 /// What all threads of a supervisor share.
 pub(super) struct Supervisor {
@@ -62,9 +65,11 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
     let group_prefix = format!("skyhold-{tag}-");
     hierarchies.sweep(&group_prefix)?;
     sweep_mounts(&folder.join("mounts"))?;
+    let ids = IdRanges::new(Path::new(ID_RANGES));
+    ids.sweep(&group_prefix)?;
     let (jobs, todo) = channel();
     let supervisor = Arc::new(Supervisor {
-        ids: IdRanges::new(&options.data_dir.join("volumes")),
+        ids,
         folder,
         hierarchies,
         group_prefix,
@@ -82,7 +87,7 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
 }
 
 /// Only one supervisor may serve a zone.
-fn claim(folder: &std::path::Path) -> Result<File> {
+fn claim(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let file = File::create(&path).doing(|| format!("create {}", path.display()))?;
     let taken = |_| Error::Refused("another supervisor serves this zone".to_owned());
@@ -91,7 +96,7 @@ fn claim(folder: &std::path::Path) -> Result<File> {
 }
 
 /// Mount points are private to workloads that are gone; only empty folders are left.
-fn sweep_mounts(folder: &std::path::Path) -> Result<()> {
+fn sweep_mounts(folder: &Path) -> Result<()> {
     let entries = fs::read_dir(folder).doing(|| format!("read {}", folder.display()))?;
     for entry in entries.flatten() {
         let path = entry.path();
@@ -100,7 +105,7 @@ fn sweep_mounts(folder: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-fn bind(socket: &std::path::Path) -> Result<UnixListener> {
+fn bind(socket: &Path) -> Result<UnixListener> {
     // The lock is ours, so a socket that exists is a dead supervisor's.
     let _ = fs::remove_file(socket);
     let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

@@ -15,7 +15,7 @@ use crate::sandbox::cgroup::Group;
 use crate::sandbox::plan::{Job, Plan, Report};
 use crate::sandbox::{launch, loops, syscall};
 use crate::spec::{Kind, Root, Upper, WorkloadSpec};
-use crate::volumes::{self, DISK_FILE};
+use crate::volumes::DISK_FILE;
 use crate::wire::read_frame;
 
 use super::control::ControlClient;
@@ -39,8 +39,14 @@ pub(super) struct Launched {
 /// Makes a workload run: its groups, its mount point, its first process.
 pub(super) fn start(supervisor: &Supervisor, spec: &WorkloadSpec) -> Result<Launched> {
     let id_base = id_base(supervisor, spec)?;
-    let name = format!("{}{}", supervisor.group_prefix, spec.id);
-    let group = supervisor.hierarchies.create(&name, &spec.limits, id_base)?;
+    let name = group_name(supervisor, &spec.id);
+    let created = supervisor.hierarchies.create(&name, &spec.limits, id_base);
+    let group = created.inspect_err(|_| {
+        if id_base != 0 {
+            // A range that stays claimed is swept when the supervisor starts again.
+            let _ = supervisor.ids.release(id_base);
+        }
+    })?;
     let scratch = supervisor.folder.join("mounts").join(&spec.id);
     let made = fs::create_dir(&scratch).doing(|| format!("make {}", scratch.display()));
     let launched = made.and_then(|()| {
@@ -54,7 +60,7 @@ pub(super) fn start(supervisor: &Supervisor, spec: &WorkloadSpec) -> Result<Laun
         run_launcher(supervisor, plan, &group)
     });
     if launched.is_err() {
-        clear(&group, &scratch, spec);
+        clear(supervisor, &group, id_base, spec);
     }
     launched
 }
@@ -77,8 +83,9 @@ fn run_launcher(supervisor: &Supervisor, plan: Plan, group: &Group) -> Result<La
     let is_program = program.is_some();
     let mut child = supervisor.spawn(command).doing(|| "start a launcher".to_owned())?;
     drop((theirs, program));
+    let id_base = plan.id_base;
     let sent = launch::send(&status, &Job::Launch(Box::new(plan)));
-    let pid = sent.and_then(|()| follow(&status));
+    let pid = sent.and_then(|()| follow(&status, child.id()));
     if !is_program {
         if pid.is_err() {
             // It is reaped below either way.
@@ -99,19 +106,25 @@ fn run_launcher(supervisor: &Supervisor, plan: Plan, group: &Group) -> Result<La
     let pidfd = to_pid(pid)
         .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?))
         .doing(|| "hold the first process".to_owned())?;
-    let running =
-        Running { pid, since: now(), pidfd, group: group.clone(), frozen: Mutex::new(false) };
+    let running = Running {
+        pid,
+        since: now(),
+        pidfd,
+        group: group.clone(),
+        id_base,
+        frozen: Mutex::new(false),
+    };
     Ok(Launched { running, output, status, control: ours.map(ControlClient::new) })
 }
 
-/// Reads reports until the workload's own program runs.
-fn follow(status: &UnixStream) -> Result<u32> {
+/// Reads reports until the workload's own program runs. The launcher itself is reaped elsewhere.
+fn follow(status: &UnixStream, launcher: u32) -> Result<u32> {
     let mut pid = None;
     loop {
         match (next_report(status, LAUNCH_TIMEOUT)?, pid) {
             (Some(Report::Pid(number)), _) => pid = Some(number),
             (Some(Report::Failed(reason)), pid) => {
-                if let Some(pid) = pid {
+                if let Some(pid) = pid.filter(|pid| *pid != launcher) {
                     reap_failed(pid);
                 }
                 return Err(Error::Refused(reason));
@@ -153,28 +166,16 @@ pub(super) fn next_report(mut status: &UnixStream, patience: Duration) -> Result
     serde_json::from_slice(&frame).map(Some).map_err(|error| Error::Refused(error.to_string()))
 }
 
-/// The host's id of the workload's root user.
+/// The host's id of the workload's root user, while it runs.
 fn id_base(supervisor: &Supervisor, spec: &WorkloadSpec) -> Result<u32> {
     match root_of(spec) {
         None => Ok(0),
-        Some(Root { upper: Upper::Volume(volume), .. }) => volumes::id_base(volume),
-        Some(Root { upper: Upper::Memory { .. }, .. }) => {
-            supervisor.ids.allocate(&memory_key(supervisor, &spec.id))
-        }
+        Some(_) => supervisor.ids.allocate(&group_name(supervisor, &spec.id)),
     }
 }
 
-fn memory_key(supervisor: &Supervisor, id: &str) -> String {
-    format!("memory/{}{id}", supervisor.group_prefix)
-}
-
-pub(super) fn release_memory_ids(supervisor: &Supervisor, spec: &WorkloadSpec) {
-    if let Some(Root { upper: Upper::Memory { .. }, .. }) = root_of(spec)
-        && let Ok(base) = supervisor.ids.allocate(&memory_key(supervisor, &spec.id))
-    {
-        // A range that stays claimed is found again under the same key.
-        let _ = supervisor.ids.release(base);
-    }
+fn group_name(supervisor: &Supervisor, id: &str) -> String {
+    format!("{}{id}", supervisor.group_prefix)
 }
 
 fn root_of(spec: &WorkloadSpec) -> Option<&Root> {
@@ -197,10 +198,16 @@ fn volumes_in(spec: &WorkloadSpec) -> impl Iterator<Item = PathBuf> + '_ {
 }
 
 /// Removes what a run leaves. What cannot be removed is swept when the supervisor starts again.
-pub(super) fn clear(group: &Group, scratch: &Path, spec: &WorkloadSpec) {
+pub(super) fn clear(supervisor: &Supervisor, group: &Group, id_base: u32, spec: &WorkloadSpec) {
+    let scratch = supervisor.folder.join("mounts").join(&spec.id);
+    // A program may have left children; a sandbox's died with its first process.
+    let _ = group.kill();
     let _ = group.remove();
     let _ = fs::remove_dir(scratch);
     for disk in volumes_in(spec) {
         let _ = loops::wait_unused(&disk);
+    }
+    if id_base != 0 {
+        let _ = supervisor.ids.release(id_base);
     }
 }

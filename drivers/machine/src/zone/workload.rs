@@ -63,6 +63,8 @@ pub(super) struct Running {
     pub(super) since: Timestamp,
     pub(super) pidfd: OwnedFd,
     pub(super) group: Group,
+    /// The host's id of its root user; 0 for a built-in program.
+    pub(super) id_base: u32,
     pub(super) frozen: Mutex<bool>,
 }
 

@@ -155,6 +155,13 @@ async fn a_volume_outlives_its_machine_has_a_real_size_and_can_become_an_image()
     region.start(sandbox("i-5", root)).await;
     let found = region.print("i-5", "stat -c '%u %a' /srv/id; readlink /srv/link; test -e /etc/motd || echo gone; ls -d /srv/zoneinfo /usr/share/zoneinfo; cat /etc/skyhold/seed").await;
     assert_eq!(found, "33 4755\nx\ngone\n/srv/zoneinfo\nseed");
+    // A copy of the disk is a machine too, beside the first.
+    region.volumes.copy("vol-1", "vol-3").unwrap();
+    region.start(sandbox("i-6", region.volume_root("vol-3", &image))).await;
+    region.start(sandbox("i-4", region.volume_root("vol-1", &image))).await;
+    for id in ["i-4", "i-6"] {
+        assert_eq!(region.print(id, "stat -c '%u %a' /srv/id").await, "33 4755");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
