@@ -10,5 +10,8 @@
     ("app/web/health", include_str!("app/web/health")),
     ("app/web/static/mark.svg", include_str!("app/web/static/mark.svg")),
     ("app/web/static/site.css", include_str!("app/web/static/site.css")),
+    ("parameters/dev.json", include_str!("parameters/dev.json")),
+    ("parameters/prod.json", include_str!("parameters/prod.json")),
+    ("parameters/stage.json", include_str!("parameters/stage.json")),
     ("template.yaml", include_str!("template.yaml")),
 ]

@@ -30,7 +30,8 @@ pub(crate) async fn signal_resource(
                     input.logical_resource_id, stack.name
                 ))
             })?;
-            if row.status != ResourceStatus::CreateInProgress {
+            let waiting = [ResourceStatus::CreateInProgress, ResourceStatus::UpdateInProgress];
+            if !waiting.contains(&row.status) {
                 return Err(Error::validation(format!(
                     "Resource {} is in {} state and can not be signaled.",
                     row.logical_id, row.status

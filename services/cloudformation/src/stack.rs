@@ -510,17 +510,16 @@ pub(crate) async fn rollback_stack(
         .store
         .write(|tx| {
             let mut stack = find(tx, &input.stack_name)?;
-            let status = match stack.status {
-                StackStatus::UpdateFailed => StackStatus::UpdateRollbackInProgress,
-                StackStatus::CreateFailed if stack.before.is_none() => {
-                    StackStatus::RollbackInProgress
-                }
-                other => {
-                    return Err(Error::validation(format!(
-                        "Stack:{} is in {other} state and can not be rolled back.",
-                        stack.id
-                    )));
-                }
+            let creating = stack.status == StackStatus::CreateFailed && stack.before.is_none();
+            let status = if stack.status == StackStatus::UpdateFailed {
+                StackStatus::UpdateRollbackInProgress
+            } else if creating {
+                StackStatus::RollbackInProgress
+            } else {
+                return Err(Error::validation(format!(
+                    "Stack:{} is in {} state and can not be rolled back.",
+                    stack.id, stack.status
+                )));
             };
             if input.role_arn.is_some() {
                 stack.deployment.role.clone_from(&input.role_arn);

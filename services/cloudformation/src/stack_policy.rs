@@ -68,10 +68,8 @@ pub(crate) fn parse(text: &str) -> Result<StackPolicy> {
 }
 
 fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        other => other.as_str().map(str::to_owned).into_iter().collect(),
-    }
+    let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The types of a `Condition` on `ResourceType`; none at all when it is another condition.

@@ -1,4 +1,5 @@
 //! A region that dies again and again while it works on stacks.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what holds")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! Stacks from creation to deletion.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what holds")]
 
 mod world;
 

@@ -3,7 +3,7 @@
 use cloudformation_api::{ResourceStatus, StackStatus};
 
 use super::drive::{Failure, OnFailure};
-use super::forward::users_of;
+use super::outcome::users_of;
 use super::{Halt, Operator};
 use crate::store::{EXPORTS, IMPORTS, IMPORTS_BY_STACK, LEFTOVERS, Leftover, StackResource};
 use crate::template::{Graph, Policy, Resource};
@@ -120,7 +120,9 @@ impl Operator {
         self.write_row(row.clone(), Some(None)).await?;
         let outcome = match policy {
             Policy::Snapshot if completed => self.snapshot(&name, &row.kind, &row.current).await,
-            _ => Ok(()),
+            Policy::Delete | Policy::Retain | Policy::RetainExceptOnCreate | Policy::Snapshot => {
+                Ok(())
+            }
         };
         let outcome = match outcome {
             Ok(()) => self.unmake(&name, &row.kind, &row.current).await,
@@ -153,7 +155,7 @@ impl Operator {
             }
             Policy::RetainExceptOnCreate if creating => Policy::Delete,
             Policy::RetainExceptOnCreate => Policy::Retain,
-            other => other,
+            Policy::Delete | Policy::Retain | Policy::Snapshot => policy,
         }
     }
 

@@ -10,6 +10,7 @@ mod delete;
 mod drive;
 mod forward;
 mod live;
+mod outcome;
 mod physical;
 mod signals;
 

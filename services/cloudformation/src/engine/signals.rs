@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::Timestamp;
-use cloudformation_api::ResourceStatus;
 use serde_json::Value;
 
 use super::drive::Failure;
@@ -41,9 +40,9 @@ pub(super) fn wanted(policy: &Value) -> Result<Option<Wanted>, String> {
     let Some(signal) = members.get("ResourceSignal") else {
         return Ok(None);
     };
-    let number = |value: &Value| match value {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_u64(),
+    let number = |value: &Value| match value.as_str() {
+        Some(text) => text.parse().ok(),
+        None => value.as_u64(),
     };
     let count = match signal.get("Count") {
         None => 1,
@@ -151,9 +150,8 @@ impl Operator {
     async fn tell_signal(&self, row: &StackResource, signal: &Signal) -> Result<(), Failure> {
         let word = if signal.success { "SUCCESS" } else { "FAILURE" };
         let reason = format!("Received {word} signal with UniqueId {}", signal.unique_id);
-        let status = ResourceStatus::CreateInProgress;
         let event = self
-            .event(&row.logical_id, &row.kind, status, Some(reason))
+            .event(&row.logical_id, &row.kind, row.status, Some(reason))
             .physical(row.current.physical_id.clone());
         self.write(|tx, _| event::append(tx, &event)).await.map_err(Failure::Halt)
     }

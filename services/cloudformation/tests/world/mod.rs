@@ -1,6 +1,7 @@
 //! A world outside the region in which `Test::Thing`s are made, so that tests see what was really
 //! done, also across a restart of the region.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what holds")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
