@@ -23,14 +23,13 @@ const ALL: libc::c_int = syscall::NAMESPACES | libc::CLONE_NEWNET;
 
 pub(super) fn run(launcher: &Launcher, request: &Enter) -> Result<()> {
     prepare_process(&request.cgroup_procs)?;
-    set_parent_process_death_signal(Some(Signal::KILL))
-        .doing(|| "die with the supervisor".to_owned())?;
     let target = open_target(request.pid)?;
     let pipe = || {
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned())
     };
     let (input, output, error, failure) = (pipe()?, pipe()?, pipe()?, pipe()?);
     syscall::join(target.as_fd(), ALL).doing(|| "join the workload".to_owned())?;
+    launcher.die_with_supervisor()?;
     let pid = match syscall::clone(0).doing(|| "fork".to_owned())? {
         Side::Child => {
             let Err(problem) = become_command(request, &input.0, &output.1, &error.1);

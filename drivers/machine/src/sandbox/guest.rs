@@ -11,7 +11,6 @@ use rustix::mount::{
     MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, move_mount,
     open_tree, unmount,
 };
-use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::Exit;
 use crate::error::{Doing as _, Error, Result, chain};
@@ -44,8 +43,7 @@ fn become_workload(launcher: &Launcher, plan: &Plan, mut go: File) -> Result<Nev
     go.read_exact(&mut answer).doing(|| "wait for the launcher".to_owned())?;
     syscall::become_user(0, 0).doing(|| "become the guest's root".to_owned())?;
     // After the change of user, which clears it.
-    set_parent_process_death_signal(Some(Signal::KILL))
-        .doing(|| "die with the supervisor".to_owned())?;
+    launcher.die_with_supervisor()?;
     // Refused only to a process that leads a group already, which a fresh clone does not.
     rustix::process::setsid().doing(|| "leave the supervisor's session".to_owned())?;
     if plan.spec.netns.is_none() {

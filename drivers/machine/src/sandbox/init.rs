@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
 use crate::error::{Doing as _, Error, Result, chain};
@@ -86,7 +87,24 @@ impl Launcher {
         let _ = write_frame(&mut &self.status, &text);
     }
 
+    /// Ties this process's life to the supervisor's. A change of user undoes it. The supervisor
+    /// may have died just before; then its end of the socket is closed already.
+    pub(super) fn die_with_supervisor(&self) -> Result<()> {
+        let tie = || -> io::Result<()> {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            let mut ends = [PollFd::new(&self.status, PollFlags::IN)];
+            poll(&mut ends, Some(&Timespec::default()))?;
+            let [end] = ends;
+            if end.revents().contains(PollFlags::HUP) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            Ok(())
+        };
+        tie().doing(|| "die with the supervisor".to_owned())
+    }
+
     fn launch(&self, plan: &Plan) -> Result<()> {
+        self.die_with_supervisor()?;
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         prepare_process(&plan.cgroup_procs)?;
         if let Some(path) = &plan.spec.netns {
@@ -126,6 +144,7 @@ impl Launcher {
         // The kernel counts a user namespace's inotify instances and the like against whoever made
         // it: not all against root, who would run out after some thirty machines.
         syscall::act_as(plan.id_base).doing(|| "act as the workload's user".to_owned())?;
+        self.die_with_supervisor()?;
         match syscall::clone(flags).doing(|| "make namespaces".to_owned())? {
             Side::Child => {
                 drop(go_writer);
@@ -143,8 +162,6 @@ impl Launcher {
     }
 
     fn become_program(&self, program: &Program) -> Result<()> {
-        set_parent_process_death_signal(Some(Signal::KILL))
-            .doing(|| "die with the supervisor".to_owned())?;
         self.report(&Report::Pid(std::process::id()));
         let io = || -> io::Result<()> {
             // Its number must not be one of those that are set here.

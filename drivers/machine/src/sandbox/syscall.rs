@@ -176,6 +176,34 @@ fn mask(how: libc::c_int, all: bool) -> io::Result<()> {
     zero(libc::c_long::from(unsafe { libc::sigprocmask(how, set.as_ptr(), std::ptr::null_mut()) }))
 }
 
+/// Blocks the signals that ask a process to end, in this thread and those that it starts.
+pub(crate) fn block_end_signals() -> io::Result<()> {
+    let set = end_signals();
+    // SAFETY: the set is initialised; the old one is not asked for.
+    zero(libc::c_long::from(unsafe {
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())
+    }))
+}
+
+/// Waits until this process is asked to end; the signals must be blocked.
+pub(crate) fn wait_for_end_signal() -> io::Result<()> {
+    let set = end_signals();
+    // SAFETY: the set is initialised; no information is asked for.
+    let signal = unsafe { libc::sigwaitinfo(&raw const set, std::ptr::null_mut()) };
+    if signal < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn end_signals() -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set before the others read it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
+        set.assume_init()
+    }
+}
+
 /// Waits for a blocked signal and returns its number.
 pub(crate) fn next_signal() -> io::Result<i32> {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();

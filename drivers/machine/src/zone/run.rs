@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Doing as _, Error, Result};
 use crate::ids::IdRanges;
 use crate::sandbox::cgroup::Hierarchies;
+use crate::sandbox::syscall;
 use crate::spec::{EventKind, Stop, WorkloadStatus};
 
 use super::protocol::Message;
@@ -49,6 +50,7 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
     // So that a Ctrl-C for the control plane is not for its zones. Refused to a process that leads
     // a group already, which is as good.
     let _ = rustix::process::setsid();
+    syscall::block_end_signals().doing(|| "block signals".to_owned())?;
     let folder = zone_folder(&options.run_dir, &options.zone);
     for name in ["", "mounts", "consoles"] {
         let path = folder.join(name);
@@ -77,6 +79,7 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
         listeners: Mutex::default(),
         jobs,
     });
+    end_when_asked(&supervisor)?;
     let listener = bind(&options.socket)?;
     serve::start(Arc::clone(&supervisor), listener)?;
     announce();
@@ -84,6 +87,20 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
     // What is not there is as good as deleted.
     let _ = fs::remove_file(&options.socket);
     Ok(())
+}
+
+/// A host that shuts down asks all its processes to end: workloads get their grace.
+fn end_when_asked(supervisor: &Arc<Supervisor>) -> Result<()> {
+    let supervisor = Arc::clone(supervisor);
+    serve::spawn("signals", move || {
+        while let Err(error) = syscall::wait_for_end_signal() {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return;
+            }
+        }
+        supervisor.stop_all(Stop::Graceful { grace: None });
+        supervisor.end();
+    })
 }
 
 /// Only one supervisor may serve a zone.

@@ -135,7 +135,7 @@ async fn a_volume_outlives_its_machine_has_a_real_size_and_can_become_an_image()
     region.start(sandbox("i-4", region.volume_root("vol-1", &image))).await;
     let setup = "install -o 33 -m 4755 /bin/id /srv/id; rm /etc/motd; ln -s x /srv/link; mv /usr/share/zoneinfo /srv/";
     region.print("i-4", setup).await;
-    let full = region.shell("i-4", "dd if=/dev/zero of=/big bs=1M count=4096").await;
+    let full = region.shell("i-4", "dd if=/dev/zero of=/big bs=1M count=600").await;
     assert!(String::from_utf8_lossy(&full.stderr).contains("No space left"), "{full:?}");
     region.print("i-4", "rm /big").await;
     let images = Images::new(region.folder.path().join("images"));
@@ -169,7 +169,7 @@ async fn many_machines_start_together() {
     const COUNT: usize = 10;
     let (region, image) = (Region::new(), image().await);
     region.machine.start_all().await.unwrap();
-    region.volumes.create("warm", 2 << 30).unwrap();
+    region.volumes.create("warm", 512 << 20).unwrap();
     let begun = Instant::now();
     let mut starting = tokio::task::JoinSet::new();
     let mut networks = Vec::new();

@@ -92,7 +92,7 @@ impl Region {
     }
 
     pub(crate) fn volume_root(&self, id: &str, image: &Image) -> Root {
-        let upper = Upper::Volume(self.volumes.create(id, 2 << 30).unwrap());
+        let upper = Upper::Volume(self.volumes.create(id, 512 << 20).unwrap());
         Root { layers: image.layers.clone(), upper, binds: Vec::new(), files: Vec::new() }
     }
 }

@@ -101,6 +101,43 @@ async fn a_supervisor_that_was_killed_is_started_again_when_needed() {
     assert_ne!(region.supervisor().unwrap(), supervisor);
 }
 
+/// Wherever a start is when its supervisor dies, nothing of it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_killed_while_workloads_start_leaves_nothing() {
+    const ROUNDS: u64 = 12;
+    let (region, image) = (Region::new(), image().await);
+    region.start(process("p", memory_root(&image), SLEEP)).await;
+    let group = groups(region.pid("p").await)[0].file_name().unwrap().to_owned();
+    let prefix = group.to_str().unwrap().trim_end_matches("-p").to_owned();
+    let ours = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let of_ours = |entry: &fs::DirEntry| {
+            let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+            let state = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            groups.contains(&prefix) && !state.contains(") Z ")
+        };
+        processes.filter(of_ours).count()
+    };
+    assert!(ours() > 0);
+    for round in 0..ROUNDS {
+        let mut starting = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let spec = process(&format!("p{number}"), memory_root(&image), SLEEP);
+            let (machine, zone) = (region.machine.clone(), region.zone.clone());
+            starting.spawn(async move { machine.start(&zone, spec).await });
+        }
+        tokio::time::sleep(Duration::from_millis(round * 5)).await;
+        let supervisor = region.supervisor().unwrap();
+        rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+        while let Some(started) = starting.join_next().await {
+            // Started, or refused because the zone is down.
+            let _ = started.unwrap();
+        }
+        until("all processes' end", async || ours() == 0).await;
+        until("a new supervisor", async || region.machine.list(&region.zone).await.is_ok()).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workload_sees_no_files_processes_or_loopback_of_the_host() {
     let (region, image) = (Region::new(), image().await);
