@@ -89,7 +89,8 @@ final class Aws
         $answer = curl_exec($call);
         $status = curl_getinfo($call, CURLINFO_RESPONSE_CODE);
         if ($answer === false || $status >= 300) {
-            throw new RuntimeException("$method $url: " . ($answer === false ? curl_error($call) : "$status $answer"));
+            $why = $answer === false ? curl_error($call) : "$status " . substr($answer, 0, 300);
+            throw new RuntimeException("$method $url: $why");
         }
         return $answer;
     }
