@@ -6,6 +6,7 @@
 //! run goes on where the last one was stopped. [`Cluster::watch`] keeps it whole; the other methods
 //! are what a service does to it. One change of who is primary happens at a time.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::{Parameters, evaluate};
 use crate::control::{self, Login};
 use crate::error::{Error, Result};
 use crate::host::{Event, Host};
@@ -21,12 +21,11 @@ use crate::kind::EngineKind;
 use crate::ledger::{Ledger, recall};
 use crate::member::Member;
 use crate::node::{Node, NodeId, Role, Seed};
-use crate::parameters;
 use crate::plan::{Life, Promise, View};
 use crate::seed::{self, SnapshotInfo};
-use crate::spec::{CacheAccess, ClusterSpec, EngineProcess, Start};
+use crate::spec::{ClusterSpec, Start};
 use crate::status::{ClusterStatus, NodeStatus};
-use crate::steer::settle;
+use crate::steer::{in_time, settle};
 use crate::template::Template;
 
 /// The longest that an engine may take to answer after its start, crash recovery included.
@@ -59,6 +58,8 @@ pub struct Cluster {
     spec: Mutex<ClusterSpec>,
     members: Mutex<Vec<Arc<Member>>>,
     pub(crate) ledger: Mutex<Ledger>,
+    /// The limits that a follower must not be under, because the primary runs with them.
+    pub(crate) floor: Mutex<BTreeMap<String, u64>>,
     /// Held by whoever changes who is primary or what commits wait for.
     pub(crate) operation: tokio::sync::Mutex<()>,
     pub(crate) wake: Notify,
@@ -83,6 +84,7 @@ impl Cluster {
             spec: Mutex::new(spec),
             members: Mutex::new(members),
             ledger: Mutex::new(ledger),
+            floor: Mutex::default(),
             operation: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
         })
@@ -207,19 +209,26 @@ impl Cluster {
     ///
     /// [`Error::Refused`] for the primary and the standby.
     pub async fn promote_replica(&self, id: &str) -> Result<Node> {
-        let _operation = self.operation.lock().await;
         let member = self.member(id)?;
         if member.role() != Role::Replica {
             return Err(Error::Refused(format!("{id} is not a read replica")));
         }
+        member.seen().busy = true;
+        let made = self.make_own(&member).await;
+        if made.is_ok() {
+            self.locked_members().retain(|other| other.node.id != id);
+        }
+        member.seen().busy = false;
+        made.map(|()| member.node.clone())
+    }
+
+    async fn make_own(&self, member: &Member) -> Result<()> {
         member.control.drain().await?;
         // Should the caller not get to record this, the cluster that it leaves has the higher epoch.
         let own = Ledger::default();
         own.marker(Role::Primary, Seed::Copy).write(&member.node.volume)?;
         member.control.promote().await?;
-        self.process(&member.node, Start::Primary { standby: None })?.install(&member.node)?;
-        self.locked_members().retain(|other| other.node.id != id);
-        Ok(member.node.clone())
+        self.process(&member.node, Start::Primary { standby: None })?.install(&member.node)
     }
 
     /// Fences the primary and makes the standby (or, in a cache, the best follower) the primary.
@@ -283,7 +292,9 @@ impl Cluster {
         stopped.map_err(|source| host_error("stop", &member.node, source))?;
         self.launch(&member, &primary).await?;
         if member.role() == Role::Primary {
-            member.control.open().await?;
+            in_time(member.control.open()).await?;
+            self.learn_limits(&member).await;
+            self.install_all()?;
         }
         member.changed();
         Ok(())
@@ -330,77 +341,6 @@ impl Cluster {
         seed::snapshot(&self.spec(), &source, target).await
     }
 
-    /// Sets the owner's password, or makes the owner's user.
-    ///
-    /// # Errors
-    ///
-    /// The engine's answer.
-    pub async fn set_master(&self, login: &Login) -> Result<()> {
-        self.primary()?.control.set_master(login).await
-    }
-
-    /// Sets who may use a cache, on every node at once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] for a database, else the engine's answer.
-    pub async fn set_cache_access(&self, access: CacheAccess) -> Result<()> {
-        let _operation = self.operation.lock().await;
-        for member in self.members() {
-            member.control.set_access(&access).await?;
-        }
-        self.locked_spec().cache_access = access;
-        self.install_all()
-    }
-
-    /// Takes new values of the parameter group. Dynamic ones are in force on every node when this
-    /// returns; the names of those that wait for a restart are returned.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] for a parameter or a value that the engine has not, the engine's answer
-    /// when it takes a value not; the next start is then with the former values.
-    pub async fn apply_parameters(&self, wanted: Parameters) -> Result<Vec<String>> {
-        let _operation = self.operation.lock().await;
-        let mut spec = self.spec();
-        let former = std::mem::replace(&mut spec.parameters, wanted);
-        let after = crate::config::values(&spec)?;
-        let before = crate::config::values(&self.spec())?;
-        *self.locked_spec() = spec.clone();
-        self.install_all()?;
-        let put = self.put_parameters(&spec, &before, &after).await;
-        if put.is_err() {
-            self.locked_spec().parameters = former;
-            self.install_all()?;
-        }
-        put
-    }
-
-    async fn put_parameters(
-        &self,
-        spec: &ClusterSpec,
-        before: &Parameters,
-        after: &Parameters,
-    ) -> Result<Vec<String>> {
-        let mut pending = Vec::new();
-        for parameter in parameters::of(spec.root.kind, spec.root.series) {
-            let (old, new) = (before.get(parameter.name), after.get(parameter.name));
-            if old == new {
-                continue;
-            }
-            let value = new.map(String::as_str).or(parameter.default);
-            let Some(value) = value.filter(|_| parameter.dynamic) else {
-                pending.push(parameter.name.to_owned());
-                continue;
-            };
-            let value = evaluate(value, spec.memory_bytes)?;
-            for member in self.members() {
-                member.control.set_parameter(parameter.name, &value).await?;
-            }
-        }
-        Ok(pending)
-    }
-
     /// What was last seen of the cluster.
     pub fn status(&self) -> ClusterStatus {
         let nodes = self.members().into_iter().map(|member| {
@@ -432,18 +372,8 @@ impl Cluster {
         self.locked_spec().clone()
     }
 
-    fn locked_spec(&self) -> MutexGuard<'_, ClusterSpec> {
+    pub(crate) fn locked_spec(&self) -> MutexGuard<'_, ClusterSpec> {
         self.spec.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts every node's files on its volume anew, for its next start.
-    fn install_all(&self) -> Result<()> {
-        let primary = self.primary()?;
-        for member in self.members() {
-            let start = self.start_of(&member, &primary.node);
-            self.process(&member.node, start.get())?.install(&member.node)?;
-        }
-        Ok(())
     }
 
     fn locked_members(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
@@ -518,10 +448,6 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn process(&self, node: &Node, start: Start<'_>) -> Result<EngineProcess> {
-        self.spec().process(node, start)
-    }
-
     /// Fills a node's volume, starts it and waits until it answers.
     async fn bring_up(&self, member: &Member, origin: &Origin, primary: &Member) -> Result<()> {
         let role = member.role();
@@ -544,6 +470,9 @@ impl Cluster {
 
     /// Installs a node's files for its part, starts it and waits until it answers.
     pub(crate) async fn launch(&self, member: &Member, primary: &Member) -> Result<()> {
+        if member.node.id != primary.node.id {
+            self.learn_limits(primary).await;
+        }
         let start = self.start_of(member, &primary.node);
         let process = self.process(&member.node, start.get())?;
         process.install(&member.node)?;

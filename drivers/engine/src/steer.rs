@@ -37,6 +37,9 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(20);
 /// The longest that a promotion may take. What a standby has received it applies first.
 const PROMOTE_MAX: Duration = Duration::from_secs(900);
 
+/// How long an engine may take to do what takes a moment.
+const SMALL_MAX: Duration = Duration::from_secs(20);
+
 /// How long a follower may take to connect to its source.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
 
@@ -110,8 +113,9 @@ impl Cluster {
                     self.tell_loss();
                     self.fail_over(id).await
                 }
-                Action::Release => self.release_now().await,
-                Action::Open(id) => self.open(id).await,
+                // A primary that hangs just now must not hold up what is decided about it next.
+                Action::Release => in_time(self.release_now()).await,
+                Action::Open(id) => in_time(self.open(id)).await,
                 Action::Recover(id)
                 | Action::Hold(id)
                 | Action::Start(id)
@@ -309,7 +313,7 @@ impl Cluster {
     async fn hold(&self, member: &Member, primary: &Member) -> Result<()> {
         let epoch = self.ledger().epoch;
         if let Err(error) = self.catch_up(member, primary).await {
-            primary.control.release().await?;
+            in_time(primary.control.release()).await?;
             return Err(error);
         }
         let _operation = self.operation.lock().await;
@@ -327,9 +331,9 @@ impl Cluster {
 
     /// Makes commits wait for the standby from now on, and waits until it has those before.
     async fn catch_up(&self, member: &Member, primary: &Member) -> Result<()> {
-        primary.control.hold(&member.node).await?;
+        in_time(primary.control.hold(&member.node)).await?;
         primary.changed();
-        let position = primary.control.position().await?;
+        let position = in_time(primary.control.position()).await?;
         if member.control.reached(&position, CATCH_UP_MAX).await? {
             return Ok(());
         }
@@ -389,7 +393,7 @@ impl Cluster {
         let start = self.start_of(member, &primary.node);
         self.process(&member.node, start.get())?.install(&member.node)?;
         let branch = self.branch_after(member)?;
-        member.control.follow(&primary.node, standby(member), &branch).await?;
+        in_time(member.control.follow(&primary.node, standby(member), &branch)).await?;
         settle(member).await?;
         self.mark_follower(member)?;
         let start = self.start_of(member, &primary.node);
@@ -430,11 +434,19 @@ impl Cluster {
     }
 }
 
+/// Gives up on an engine that does not do a small thing.
+pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    match timeout(SMALL_MAX, work).await {
+        Ok(done) => done,
+        Err(_) => Err(Error::Timeout("an order")),
+    }
+}
+
 /// Waits until a follower is connected to its source, or has found that it cannot follow it.
 pub(crate) async fn settle(member: &Member) -> Result<()> {
     let until = Instant::now() + SETTLE_MAX;
     loop {
-        let state = member.control.state().await?;
+        let state = in_time(member.control.state()).await?;
         if let Some(detail) = state.broken {
             return Err(Error::Diverged { node: member.node.id.clone(), detail });
         }

@@ -41,21 +41,32 @@ impl MariaDb {
             .socket(Some(folder.path("engine.sock")))
             .user(Some("rdsadmin"))
             .pass(Some(self.password.clone()))
-            .init(vec!["SET SESSION sql_mode='', wait_timeout=31536000"]);
+            // Parameter groups and the owner's settings are not for the management.
+            .init(vec![
+                "SET SESSION sql_mode='', wait_timeout=31536000, autocommit=1, max_statement_time=0, \
+                 lock_wait_timeout=86400, sql_safe_updates=0",
+            ]);
         timeout(CONNECT_MAX, Conn::new(options))
             .await
             .map_err(|_| Error::Timeout("a connection to MariaDB"))?
             .map_err(Error::from)
     }
 
+    /// The connection that is held, if it still works, or another.
+    async fn held(&self, slot: &mut Option<Conn>) -> Result<Conn> {
+        if let Some(mut connection) = slot.take()
+            && connection.ping().await.is_ok()
+        {
+            return Ok(connection);
+        }
+        self.connect().await
+    }
+
     /// Runs statements one after the other. A connection that fails, or whose caller gives up, is
     /// dropped, and the next call opens another.
     async fn run(&self, statements: &[&str]) -> Result<()> {
         let mut slot = self.work.lock().await;
-        let mut connection = match slot.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+        let mut connection = self.held(&mut slot).await?;
         for statement in statements {
             match connection.query_drop(*statement).await {
                 Ok(()) => {}
@@ -88,10 +99,7 @@ impl MariaDb {
 
 async fn ask(slot: &Mutex<Option<Conn>>, engine: &MariaDb, question: &str) -> Result<Option<Row>> {
     let mut slot = slot.lock().await;
-    let mut connection = match slot.take() {
-        Some(connection) => connection,
-        None => engine.connect().await?,
-    };
+    let mut connection = engine.held(&mut slot).await?;
     let row = connection.query_first(question).await?;
     *slot = Some(connection);
     Ok(row)

@@ -61,6 +61,11 @@ pub(crate) trait Control: Send + Sync {
     /// What the node says of itself, over a connection of its own so that work never delays it.
     async fn state(&self) -> Result<NodeState>;
 
+    /// The limits that it runs with and that its followers must not be under.
+    async fn limits(&self) -> Result<Vec<(String, u64)>> {
+        Ok(Vec::new())
+    }
+
     /// Gives up the connections to a process that is no more.
     async fn forget(&self);
 

@@ -14,6 +14,11 @@ use crate::error::{Context, Error, Result};
 use crate::node::Node;
 use crate::spec::CacheAccess;
 
+/// Parameter groups and the owner's settings are not for the management.
+const OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 \
+    -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off \
+    -c search_path=pg_catalog -c standard_conforming_strings=on -c datestyle=ISO -c log_statement=none";
+
 /// How often a server is asked whether a change has reached it.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -22,6 +27,16 @@ const RELOAD_MAX: Duration = Duration::from_secs(10);
 
 /// The longest that a promotion may take; what was received is applied first.
 const PROMOTE_MAX: Duration = Duration::from_secs(600);
+
+/// What a standby must have as much of as its primary, or it stops applying.
+///
+/// PostgreSQL: "Hot Standby", "Administrator's Overview".
+const LIMITS: &[&str] = &[
+    "max_connections",
+    "max_worker_processes",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+];
 
 struct Connection {
     client: Client,
@@ -48,6 +63,7 @@ impl Postgres {
             let stream = UnixStream::connect(&path).await.at("connect to", &path)?;
             let mut config = Config::new();
             config.user("rdsadmin").dbname("postgres").application_name("rdsadmin");
+            config.options(OPTIONS);
             Ok::<_, Error>(config.connect_raw(stream, NoTls).await?)
         };
         let opened = timeout(CONNECT_MAX, open).await;
@@ -170,6 +186,16 @@ impl Control for Postgres {
             lag: lag.filter(|_| receiving),
             ..NodeState::default()
         })
+    }
+
+    async fn limits(&self) -> Result<Vec<(String, u64)>> {
+        let mut limits = Vec::new();
+        for name in LIMITS {
+            let value = self.ask(&format!("SELECT current_setting('{name}')")).await?;
+            let value = value.and_then(|value| value.parse().ok());
+            limits.extend(value.map(|value| ((*name).to_owned(), value)));
+        }
+        Ok(limits)
     }
 
     async fn forget(&self) {

@@ -68,8 +68,8 @@ impl Valkey {
     ) -> Result<T> {
         let mut slot = slot.lock().await;
         let mut connection = match slot.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
+            Some(connection) if answers(&connection).await => connection,
+            Some(_) | None => self.connect().await?,
         };
         let (name, arguments) = words.split_first().unwrap_or((&"PING", &[]));
         let mut command = redis::cmd(name);
@@ -103,6 +103,12 @@ impl Valkey {
         let fields = text.lines().filter_map(|line| line.trim().split_once(':'));
         Ok(fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
+}
+
+/// Whether a connection that idled still works.
+async fn answers(connection: &Connection) -> bool {
+    let mut commands = connection.commands.clone();
+    redis::cmd("PING").query_async::<redis::Value>(&mut commands).await.is_ok()
 }
 
 #[async_trait]

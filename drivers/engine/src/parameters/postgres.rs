@@ -186,9 +186,9 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "-1-2147483647",
         "Milliseconds that a follower waits for its readers",
     ),
-    integer("max_wal_size", "1024", "2-2147483647", "Megabytes between checkpoints"),
+    integer("max_wal_size", "1024", "8-2147483647", "Megabytes between checkpoints"),
     integer("max_worker_processes", "8", "0-262143", "Background processes at once").fixed(),
-    integer("min_wal_size", "80", "2-2147483647", "Megabytes of log kept for reuse"),
+    integer("min_wal_size", "80", "8-2147483647", "Megabytes of log kept for reuse"),
     float("random_page_cost", "4", "0-1000000", "Cost of a page read at random"),
     boolean(
         "rds.force_ssl",

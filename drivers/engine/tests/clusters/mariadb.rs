@@ -13,12 +13,14 @@ use tokio::task::JoinSet;
 use crate::stories::{self, Fault, primary_fault};
 use crate::support::{Bench, Client, Outcome, login, until};
 
-struct MariaDb(Conn);
+struct Tested<const LATER: bool>(Conn);
+
+type MariaDb = Tested<false>;
 
 #[async_trait]
-impl Client for MariaDb {
+impl<const LATER: bool> Client for Tested<LATER> {
     const KIND: EngineKind = EngineKind::MariaDb;
-    const VERSION: &'static str = "10.11";
+    const VERSION: &'static str = if LATER { "11.8" } else { "10.11" };
 
     async fn connect(port: u16) -> Outcome<Self> {
         let options = OptsBuilder::default()
@@ -154,4 +156,14 @@ async fn a_diverged_primary_gets_a_new_copy() -> Outcome {
     let rows = bench.client::<MariaDb>().await?.rows().await?;
     assert_eq!(rows, BTreeSet::from([(1, 1), (3, 3)]));
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_later_release_is_replaced_without_loss_too() -> Outcome {
+    primary_fault::<Tested<true>>(Fault::Kill, 1, Duration::from_secs(5)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_the_later_release_holds_the_data() -> Outcome {
+    stories::snapshot_and_restore::<Tested<true>>().await
 }

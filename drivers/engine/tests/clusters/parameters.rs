@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use engine::{EngineKind, Role, parameters};
+use engine::{EngineKind, Loss, Role, parameters};
 use std::collections::BTreeSet;
 
 use crate::support::{Bench, Client, Outcome};
@@ -78,8 +78,8 @@ async fn every_parameter<C: Client>() -> Outcome {
 /// A value that is not the default, so that something is changed.
 fn example(parameter: &engine::Parameter) -> String {
     let default = parameter.default.unwrap_or_default();
-    let choices = parameter.allowed.split(',').map(str::trim);
-    let other = choices.filter(|choice| !choice.is_empty() && *choice != default).next_back();
+    let mut choices = parameter.allowed.split(',').map(str::trim);
+    let other = choices.rfind(|choice| !choice.is_empty() && *choice != default);
     match (parameter.name, other) {
         ("innodb_buffer_pool_size" | "innodb_log_file_size", _) => "33554432".into(),
         ("max_connections", _) => "77".into(),
@@ -113,6 +113,26 @@ fn example(parameter: &engine::Parameter) -> String {
         },
         (name, None) => panic!("an example of {name} is needed"),
     }
+}
+
+/// A limit that is raised and lowered again never leaves a PostgreSQL standby behind its primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_keeps_up_with_the_limits_of_its_primary() -> Outcome {
+    let bench = Bench::new::<Silent<2>>(&[Role::Primary, Role::Standby]).await?;
+    bench.whole().await?;
+    for limit in ["200", "20"] {
+        let wanted = BTreeMap::from([("max_connections".to_owned(), limit.to_owned())]);
+        let pending =
+            bench.cluster.apply_parameters(wanted).await.map_err(|error| error.chain())?;
+        assert_eq!(pending, ["max_connections"]);
+        bench.whole().await?;
+        let primary = bench.primary();
+        bench.cluster.restart(&primary).await.map_err(|error| error.chain())?;
+        bench.whole().await?;
+        bench.cluster.failover("a test", Loss::Refuse).await.map_err(|error| error.chain())?;
+        bench.whole().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,15 +11,17 @@ use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 use crate::stories::{self, Fault, primary_fault};
 use crate::support::{Client, Outcome, login};
 
-struct Postgres {
+type Postgres = Tested<false>;
+
+struct Tested<const LATER: bool> {
     client: tokio_postgres::Client,
     _driving: JoinSet<()>,
 }
 
 #[async_trait]
-impl Client for Postgres {
+impl<const LATER: bool> Client for Tested<LATER> {
     const KIND: EngineKind = EngineKind::PostgreSql;
-    const VERSION: &'static str = "15";
+    const VERSION: &'static str = if LATER { "17" } else { "15" };
 
     async fn connect(port: u16) -> Outcome<Self> {
         let mut config = Config::new();
@@ -85,4 +87,14 @@ async fn a_snapshot_holds_the_data() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_control_plane_goes_on() -> Outcome {
     stories::new_control_plane::<Postgres>().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_later_release_is_replaced_without_loss_too() -> Outcome {
+    primary_fault::<Tested<true>>(Fault::Kill, 1, Duration::from_secs(5)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_the_later_release_holds_the_data() -> Outcome {
+    stories::snapshot_and_restore::<Tested<true>>().await
 }
