@@ -22,6 +22,8 @@ use crate::identity::SECRET;
 pub struct TestClient {
     address: SocketAddr,
     access_key_id: String,
+    secret: String,
+    session_token: Option<String>,
     clock: Arc<dyn Clock>,
     http: Client<HttpConnector, Full<Bytes>>,
 }
@@ -31,9 +33,19 @@ impl TestClient {
         Self {
             address: cloud.address,
             access_key_id: access_key_id.to_owned(),
+            secret: SECRET.to_owned(),
+            session_token: None,
             clock: cloud.clock.clone(),
             http: Client::builder(TokioExecutor::new()).build_http(),
         }
+    }
+
+    /// The same client with keys of its own, and with the token of temporary ones.
+    #[must_use]
+    pub fn with_keys(mut self, secret: &str, session_token: Option<&str>) -> Self {
+        secret.clone_into(&mut self.secret);
+        self.session_token = session_token.map(str::to_owned);
+        self
     }
 
     /// Calls an operation in the first protocol of its model.

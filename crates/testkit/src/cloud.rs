@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use base::{AccountId, ManualClock, Random, Region, Timestamp};
+use base::{AccountId, Clock, ManualClock, Random, Region, Timestamp};
 use gateway::{Gateway, Mode, Options};
+use kernel::identity::Identity;
 use kernel::{Builder, Kernel, ServiceDef, Settings};
 use store::Store;
 use tokio::net::TcpListener;
@@ -47,7 +48,29 @@ impl Cloud {
         let clock = Arc::new(ManualClock::new(START));
         let account: AccountId = ACCOUNT.parse().expect("twelve digits");
         let identity = Arc::new(TestIdentity::new(account));
-        Self::over(folder, clock, identity, services).await
+        Self::over(folder, clock, identity, |_, _, identity| (identity, services)).await
+    }
+
+    /// Starts a region whose principals a service keeps: `make` builds them and the services over
+    /// the region's store, clock and source of randomness. [`Cloud::root`] and [`Cloud::user`] know
+    /// nobody there; [`Cloud::client`] calls as whom the test names.
+    ///
+    /// # Panics
+    ///
+    /// When the host gives no folder or port.
+    pub async fn start_with(
+        make: impl FnOnce(
+            Store,
+            Arc<dyn Clock>,
+            Arc<dyn Random>,
+        ) -> (Arc<dyn Identity>, Vec<ServiceDef>),
+    ) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let clock = Arc::new(ManualClock::new(START));
+        let account: AccountId = ACCOUNT.parse().expect("twelve digits");
+        let identity = Arc::new(TestIdentity::new(account));
+        let own_clock = clock.clone();
+        Self::over(folder, clock, identity, |store, random, _| make(store, own_clock, random)).await
     }
 
     /// Stops the region and starts it anew over the same state, with `services` built anew.
@@ -62,14 +85,18 @@ impl Cloud {
         let (folder, clock) = (self.folder.clone(), self.clock.clone());
         let identity = self.identity.clone();
         drop(self);
-        Self::over(folder, clock, identity, services).await
+        Self::over(folder, clock, identity, |_, _, identity| (identity, services)).await
     }
 
     async fn over(
         folder: Arc<tempfile::TempDir>,
         clock: Arc<ManualClock>,
         identity: Arc<TestIdentity>,
-        services: Vec<ServiceDef>,
+        make: impl FnOnce(
+            Store,
+            Arc<dyn Random>,
+            Arc<TestIdentity>,
+        ) -> (Arc<dyn Identity>, Vec<ServiceDef>),
     ) -> Self {
         let path = folder.path().join("store");
         let store = Store::open(&path, store::Options::default()).await.expect("the store opens");
@@ -81,8 +108,8 @@ impl Cloud {
             endpoint_url: format!("http://{address}"),
         };
         let random = Arc::new(Counting::default());
-        let mut builder =
-            Builder::new(settings, store, clock.clone(), random, identity.clone(), [7; 32]);
+        let (principals, services) = make(store.clone(), random.clone(), identity.clone());
+        let mut builder = Builder::new(settings, store, clock.clone(), random, principals, [7; 32]);
         for service in services {
             builder = builder.service(service);
         }
@@ -97,6 +124,16 @@ impl Cloud {
     /// The account's root user.
     pub fn root(&self) -> TestClient {
         TestClient::new(self, "AKIAROOT")
+    }
+
+    /// Whoever has this access key; `session_token` goes with temporary ones.
+    pub fn client(
+        &self,
+        access_key_id: &str,
+        secret: &str,
+        session_token: Option<&str>,
+    ) -> TestClient {
+        TestClient::new(self, access_key_id).with_keys(secret, session_token)
     }
 
     /// A user called `name` whose only policy is `document`.

@@ -3,7 +3,7 @@
 //! Compiled policies are kept by their document: a changed document is another key, so nothing is
 //! ever stale, and an unchanged one costs a look-up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -13,6 +13,8 @@ use kernel::{Caller, ServiceError};
 use policy::{Kind, NamedPolicy, Policy, PolicySet, Principal, managed};
 use store::{ReadTx, Scope, Store};
 
+use crate::entity::Entity;
+use crate::linked_role;
 use crate::store::{
     ACCOUNTS, Account, GROUPS, KEY_USES, KEYS, Key, KeyUse, POLICIES, PROFILES, Permissions, ROLES,
     Role, USERS, User,
@@ -30,7 +32,7 @@ pub struct Directory {
     store: Store,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    compiled: Mutex<HashMap<(bool, String), Arc<Policy>>>,
+    compiled: Mutex<HashMap<Kind, HashMap<String, Arc<Policy>>>>,
     uses: Mutex<HashMap<String, base::Timestamp>>,
 }
 
@@ -66,7 +68,8 @@ impl Directory {
     ///
     /// When the store cannot be written.
     pub async fn create_first_account(&self) -> Result<FirstAccount, store::Error> {
-        let digits = format!("{}{}", self.random.text("123456789", 1), self.random.text("0123456789", 11));
+        let digits =
+            format!("{}{}", self.random.text("123456789", 1), self.random.text("0123456789", 11));
         let account: AccountId = digits.parse().map_err(|_| store::Error::Closed)?;
         let (administrator, root) = (self.new_key(), self.new_key());
         let now = self.clock.now();
@@ -77,7 +80,7 @@ impl Directory {
             path: "/".to_owned(),
             created: now,
             tags: Tags::new(),
-            groups: Default::default(),
+            groups: BTreeSet::new(),
             permissions: Permissions {
                 attached: ["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()].into(),
                 ..Permissions::default()
@@ -102,18 +105,30 @@ impl Directory {
         }
     }
 
+    /// Forgets when a deleted key was used.
+    pub(crate) fn forget_key(&self, id: &str) {
+        if let Ok(mut uses) = self.uses.lock() {
+            uses.remove(id);
+        }
+    }
+
+    /// What a stack is about to make, and all else that is no client's to see.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// A policy, compiled.
     fn compile(&self, document: &str, kind: Kind) -> Result<Arc<Policy>, ServiceError> {
-        let key = (kind == Kind::Boundary, document.to_owned());
         let mut compiled = self.compiled.lock().map_err(ServiceError::internal)?;
-        if let Some(known) = compiled.get(&key) {
-            return Ok(known.clone());
+        let known = compiled.entry(kind).or_default();
+        if let Some(policy) = known.get(document) {
+            return Ok(policy.clone());
         }
         let policy = Arc::new(Policy::parse(document, kind).map_err(ServiceError::internal)?);
-        if compiled.len() >= COMPILED_MAX {
-            compiled.clear();
+        if known.len() >= COMPILED_MAX {
+            known.clear();
         }
-        compiled.insert(key, policy.clone());
+        known.insert(document.to_owned(), policy.clone());
         Ok(policy)
     }
 
@@ -122,6 +137,15 @@ impl Directory {
             Ok(NamedPolicy::new(name.as_str(), self.compile(document, Kind::Identity)?))
         };
         named.iter().map(compile).collect()
+    }
+
+    /// The policies that permissions of `account` stand for.
+    pub(crate) async fn set_of(
+        &self,
+        account: &AccountId,
+        all: Vec<Permissions>,
+    ) -> Result<PolicySet, ServiceError> {
+        Ok(self.identity_set(account, |_| Ok(Some(all))).await?.unwrap_or_default())
     }
 
     async fn identity_set(
@@ -145,7 +169,11 @@ impl Directory {
                         }
                     }
                     if let Some(arn) = &permissions.boundary {
-                        boundary = managed_document(tx, arn)?.map(|text| (arn.clone(), text));
+                        // A boundary that is not there must not set its principal free.
+                        let text = managed_document(tx, arn)?.ok_or_else(|| {
+                            store::Error::Corrupt(format!("the boundary {arn} is not there"))
+                        })?;
+                        boundary = Some((arn.clone(), text));
                     }
                 }
                 Ok::<_, store::Error>(Some((documents, boundary)))
@@ -154,7 +182,9 @@ impl Directory {
             .map_err(ServiceError::internal)?;
         let Some((documents, boundary)) = found else { return Ok(None) };
         let boundary = match boundary {
-            Some((name, text)) => Some(NamedPolicy::new(name, self.compile(&text, Kind::Boundary)?)),
+            Some((name, text)) => {
+                Some(NamedPolicy::new(name, self.compile(&text, Kind::Boundary)?))
+            }
             None => None,
         };
         Ok(Some(PolicySet { identity: self.named(&documents)?, boundary, ..PolicySet::default() }))
@@ -190,10 +220,7 @@ fn key_record(
 }
 
 /// The document of a managed policy in force: AWS's own or the account's.
-pub(crate) fn managed_document(
-    tx: &ReadTx<'_>,
-    arn: &str,
-) -> Result<Option<String>, store::Error> {
+pub(crate) fn managed_document(tx: &ReadTx<'_>, arn: &str) -> Result<Option<String>, store::Error> {
     if let Some(aws) = managed::find(arn) {
         return Ok(Some(aws.document.to_owned()));
     }
@@ -208,62 +235,6 @@ fn role_info(account: &AccountId, role: &Role) -> RoleInfo {
         trust_policy: role.trust_policy.clone(),
         max_session_duration_secs: role.max_session_secs,
         tags: role.tags.clone(),
-    }
-}
-
-/// The names that AWS gives service-linked roles, where they do not follow from the service's.
-///
-/// AWS: "AWS services that work with IAM", service-linked roles.
-const LINKED_NAMES: &[(&str, &str)] = &[
-    ("autoscaling", "AWSServiceRoleForAutoScaling"),
-    ("elasticloadbalancing", "AWSServiceRoleForElasticLoadBalancing"),
-    ("rds", "AWSServiceRoleForRDS"),
-    ("elasticache", "AWSServiceRoleForElastiCache"),
-];
-
-/// A service-linked role of `service` as it is made.
-pub(crate) fn linked_role(
-    service: &str,
-    suffix: Option<&str>,
-    description: Option<String>,
-    now: base::Timestamp,
-    random: &dyn Random,
-) -> Role {
-    let short = service.split('.').next().unwrap_or(service);
-    let known = LINKED_NAMES.iter().find(|(name, _)| *name == short).map(|(_, role)| *role);
-    let mut name = known.map_or_else(|| format!("AWSServiceRoleFor_{short}"), str::to_owned);
-    if let Some(suffix) = suffix {
-        name = format!("{name}_{suffix}");
-    }
-    let path = format!("/aws-service-role/{service}/");
-    let policy = managed::all().iter().find(|policy| {
-        policy.is_for_service_linked_roles() && linked_policy(short) == policy.name
-    });
-    let attached = policy.map(|policy| policy.arn().to_string()).into_iter().collect();
-    Role {
-        id: unique_id("AROA", random),
-        created: now,
-        trust_policy: format!(
-            "{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Principal\":\
-             {{\"Service\":\"{service}\"}},\"Action\":\"sts:AssumeRole\"}}]}}"
-        ),
-        description,
-        max_session_secs: 3600,
-        tags: Tags::new(),
-        permissions: Permissions { attached, ..Permissions::default() },
-        linked_service: Some(service.to_owned()),
-        name,
-        path,
-    }
-}
-
-fn linked_policy(short: &str) -> &'static str {
-    match short {
-        "autoscaling" => "AutoScalingServiceRolePolicy",
-        "elasticloadbalancing" => "AWSElasticLoadBalancingServiceRolePolicy",
-        "rds" => "AmazonRDSServiceRolePolicy",
-        "elasticache" => "ElastiCacheServiceRolePolicy",
-        _ => "",
     }
 }
 
@@ -308,6 +279,10 @@ impl Identity for Directory {
 
     async fn access_key_used(&self, id: &str, service: &str, region: &str) {
         let now = self.clock.now();
+        // Only long-term keys are asked about; temporary ones would fill the memory.
+        if !id.starts_with("AKIA") {
+            return;
+        }
         let due = self.uses.lock().is_ok_and(|mut uses| {
             let due = uses.get(id).is_none_or(|at| now.since(*at).as_secs() >= USE_PERIOD_SECS);
             if due {
@@ -315,7 +290,7 @@ impl Identity for Directory {
             }
             due
         });
-        if !due || !id.starts_with("AKIA") {
+        if !due {
             return;
         }
         let used = KeyUse {
@@ -396,7 +371,10 @@ impl Identity for Directory {
         account: &AccountId,
         service: &str,
     ) -> Result<RoleInfo, ServiceError> {
-        let fresh = linked_role(service, None, None, self.clock.now(), &*self.random);
+        let fresh = linked_role::fresh(service, None, None, self.clock.now(), &*self.random)
+            .ok_or_else(|| {
+                ServiceError::internal(format!("{service} has no service-linked role"))
+            })?;
         let store = self.store.scoped(account_scope(account));
         let known =
             store.read(|tx| tx.get(&ROLES, &fresh.name)).await.map_err(ServiceError::internal)?;

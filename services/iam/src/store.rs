@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{AccountId, Arn, Tags, Timestamp};
+use base::{AccountId, Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Index, Record, Table};
 
@@ -117,6 +117,30 @@ pub(crate) struct Account {
     pub(crate) created: Timestamp,
 }
 
+/// A service-linked role that was deleted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Deletion {
+    pub(crate) id: String,
+    pub(crate) role: String,
+    pub(crate) at: Timestamp,
+}
+
+/// What a stack is about to make: names that were free before it started, so that a step that is
+/// repeated after a crash knows its own work from another's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    pub(crate) token: String,
+    /// What was there before, where the name is not known beforehand.
+    pub(crate) before: BTreeSet<String>,
+}
+
+/// An account's alias.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Alias {
+    pub(crate) alias: String,
+    pub(crate) account: AccountId,
+}
+
 macro_rules! keyed_by_text {
     ($($record:ty: $field:ident),* $(,)?) => {
         $(impl Record for $record {
@@ -138,17 +162,68 @@ keyed_by_text!(
     Key: id,
     KeyUse: id,
     Account: id,
+    Deletion: id,
+    Intent: token,
+    Alias: alias,
 );
 
-pub(crate) const USERS: Table<User> = Table::account("iam.users");
-pub(crate) const GROUPS: Table<Group> = Table::account("iam.groups");
-pub(crate) const ROLES: Table<Role> = Table::account("iam.roles");
-pub(crate) const POLICIES: Table<ManagedPolicy> = Table::account("iam.policies");
-pub(crate) const PROFILES: Table<InstanceProfile> = Table::account("iam.instance-profiles");
+pub(crate) const USERS: Table<User> =
+    Table::account("iam.users").with_indexes(&[&USERS_BY_NAME, &USERS_BY_GROUP, &USERS_BY_POLICY]);
+pub(crate) const GROUPS: Table<Group> =
+    Table::account("iam.groups").with_indexes(&[&GROUPS_BY_NAME, &GROUPS_BY_POLICY]);
+pub(crate) const ROLES: Table<Role> =
+    Table::account("iam.roles").with_indexes(&[&ROLES_BY_NAME, &ROLES_BY_POLICY]);
+pub(crate) const POLICIES: Table<ManagedPolicy> =
+    Table::account("iam.policies").with_indexes(&[&POLICIES_BY_NAME]);
+pub(crate) const PROFILES: Table<InstanceProfile> =
+    Table::account("iam.instance-profiles").with_indexes(&[&PROFILES_BY_NAME, &PROFILES_BY_ROLE]);
+pub(crate) const DELETIONS: Table<Deletion> = Table::account("iam.role-deletions");
+pub(crate) const INTENTS: Table<Intent> = Table::account("iam.stack-intents");
+pub(crate) const ALIASES: Table<Alias> =
+    Table::global("iam.account-aliases").with_indexes(&[&ALIASES_BY_ACCOUNT]);
+
+// Names differ by more than case: the indexes hold them in lower case.
+pub(crate) const USERS_BY_NAME: Index<User, String> =
+    Index::new(|| USERS, "name", |user| vec![user.name.to_lowercase()]);
+pub(crate) const GROUPS_BY_NAME: Index<Group, String> =
+    Index::new(|| GROUPS, "name", |group| vec![group.name.to_lowercase()]);
+pub(crate) const ROLES_BY_NAME: Index<Role, String> =
+    Index::new(|| ROLES, "name", |role| vec![role.name.to_lowercase()]);
+pub(crate) const POLICIES_BY_NAME: Index<ManagedPolicy, String> =
+    Index::new(|| POLICIES, "name", |policy| vec![policy.name.to_lowercase()]);
+pub(crate) const PROFILES_BY_NAME: Index<InstanceProfile, String> =
+    Index::new(|| PROFILES, "name", |profile| vec![profile.name.to_lowercase()]);
+
+pub(crate) const USERS_BY_GROUP: Index<User, String> =
+    Index::new(|| USERS, "group", |user| user.groups.iter().cloned().collect());
+pub(crate) const PROFILES_BY_ROLE: Index<InstanceProfile, String> =
+    Index::new(|| PROFILES, "role", |profile| profile.role.iter().cloned().collect());
+pub(crate) const ALIASES_BY_ACCOUNT: Index<Alias, String> =
+    Index::new(|| ALIASES, "account", |alias| vec![alias.account.to_string()]);
+
+// By the ARN of a managed policy and how it is used.
+pub(crate) const USERS_BY_POLICY: Index<User, (String, String)> =
+    Index::new(|| USERS, "policy", |user| user.permissions.policy_uses());
+pub(crate) const GROUPS_BY_POLICY: Index<Group, (String, String)> =
+    Index::new(|| GROUPS, "policy", |group| group.permissions.policy_uses());
+pub(crate) const ROLES_BY_POLICY: Index<Role, (String, String)> =
+    Index::new(|| ROLES, "policy", |role| role.permissions.policy_uses());
+
+/// A managed policy gives permissions.
+pub(crate) const ATTACHED: &str = "attached";
+/// A managed policy bounds permissions.
+pub(crate) const BOUNDARY: &str = "boundary";
+
+impl Permissions {
+    fn policy_uses(&self) -> Vec<(String, String)> {
+        let attached = self.attached.iter().map(|arn| (arn.clone(), ATTACHED.to_owned()));
+        let boundary = self.boundary.iter().map(|arn| (arn.clone(), BOUNDARY.to_owned()));
+        attached.chain(boundary).collect()
+    }
+}
 pub(crate) const ACCOUNTS: Table<Account> = Table::global("iam.accounts");
 pub(crate) const KEY_USES: Table<KeyUse> = Table::global("iam.access-key-uses");
-pub(crate) const KEYS: Table<Key> =
-    Table::global("iam.access-keys").with_indexes(&[&KEYS_BY_USER]);
+pub(crate) const KEYS: Table<Key> = Table::global("iam.access-keys").with_indexes(&[&KEYS_BY_USER]);
 /// Keys by account and user; the root user's under an empty name.
 pub(crate) const KEYS_BY_USER: Index<Key, (String, String)> = Index::new(
     || KEYS,
@@ -156,37 +231,13 @@ pub(crate) const KEYS_BY_USER: Index<Key, (String, String)> = Index::new(
     |key| vec![(key.account.to_string(), key.user.clone().unwrap_or_default())],
 );
 
-impl User {
-    pub(crate) fn arn(&self, account: &AccountId) -> Arn {
-        Arn::new("iam", "", account, format!("user{}{}", self.path, self.name))
-    }
-}
-
-impl Group {
-    pub(crate) fn arn(&self, account: &AccountId) -> Arn {
-        Arn::new("iam", "", account, format!("group{}{}", self.path, self.name))
-    }
-}
-
-impl Role {
-    pub(crate) fn arn(&self, account: &AccountId) -> Arn {
-        Arn::new("iam", "", account, format!("role{}{}", self.path, self.name))
-    }
-}
-
 impl ManagedPolicy {
-    pub(crate) fn arn(&self, account: &AccountId) -> Arn {
-        Arn::new("iam", "", account, format!("policy{}{}", self.path, self.name))
-    }
-
+    /// The document of the default version.
     pub(crate) fn default_document(&self) -> &str {
-        let found = self.versions.iter().find(|version| version.id == self.default_version);
-        found.map_or("", |version| version.document.as_str())
+        self.version(self.default_version).map_or("", |version| version.document.as_str())
     }
-}
 
-impl InstanceProfile {
-    pub(crate) fn arn(&self, account: &AccountId) -> Arn {
-        Arn::new("iam", "", account, format!("instance-profile{}{}", self.path, self.name))
+    pub(crate) fn version(&self, id: u32) -> Option<&PolicyVersion> {
+        self.versions.iter().find(|version| version.id == id)
     }
 }

@@ -109,6 +109,21 @@ structure! {
 operation!(CreateAccessKeyInput => CreateAccessKeyOutput, "CreateAccessKey");
 
 structure! {
+    /// What `CreateAccountAlias` is asked with.
+    pub struct CreateAccountAliasInput {
+        account_alias: String = "AccountAlias", required;
+    }
+}
+
+structure! {
+    /// What `CreateAccountAlias` answers.
+    pub struct CreateAccountAliasOutput {
+    }
+}
+
+operation!(CreateAccountAliasInput => CreateAccountAliasOutput, "CreateAccountAlias");
+
+structure! {
     /// What `CreateGroup` is asked with.
     pub struct CreateGroupInput {
         path: Option<String> = "Path", optional;
@@ -257,6 +272,21 @@ structure! {
 operation!(DeleteAccessKeyInput => DeleteAccessKeyOutput, "DeleteAccessKey");
 
 structure! {
+    /// What `DeleteAccountAlias` is asked with.
+    pub struct DeleteAccountAliasInput {
+        account_alias: String = "AccountAlias", required;
+    }
+}
+
+structure! {
+    /// What `DeleteAccountAlias` answers.
+    pub struct DeleteAccountAliasOutput {
+    }
+}
+
+operation!(DeleteAccountAliasInput => DeleteAccountAliasOutput, "DeleteAccountAlias");
+
+structure! {
     /// What `DeleteGroup` is asked with.
     pub struct DeleteGroupInput {
         group_name: String = "GroupName", required;
@@ -349,6 +379,21 @@ structure! {
 operation!(DeleteRoleInput => DeleteRoleOutput, "DeleteRole");
 
 structure! {
+    /// What `DeleteRolePermissionsBoundary` is asked with.
+    pub struct DeleteRolePermissionsBoundaryInput {
+        role_name: String = "RoleName", required;
+    }
+}
+
+structure! {
+    /// What `DeleteRolePermissionsBoundary` answers.
+    pub struct DeleteRolePermissionsBoundaryOutput {
+    }
+}
+
+operation!(DeleteRolePermissionsBoundaryInput => DeleteRolePermissionsBoundaryOutput, "DeleteRolePermissionsBoundary");
+
+structure! {
     /// What `DeleteRolePolicy` is asked with.
     pub struct DeleteRolePolicyInput {
         role_name: String = "RoleName", required;
@@ -394,6 +439,21 @@ structure! {
 }
 
 operation!(DeleteUserInput => DeleteUserOutput, "DeleteUser");
+
+structure! {
+    /// What `DeleteUserPermissionsBoundary` is asked with.
+    pub struct DeleteUserPermissionsBoundaryInput {
+        user_name: String = "UserName", required;
+    }
+}
+
+structure! {
+    /// What `DeleteUserPermissionsBoundary` answers.
+    pub struct DeleteUserPermissionsBoundaryOutput {
+    }
+}
+
+operation!(DeleteUserPermissionsBoundaryInput => DeleteUserPermissionsBoundaryOutput, "DeleteUserPermissionsBoundary");
 
 structure! {
     /// What `DeleteUserPolicy` is asked with.
@@ -475,6 +535,29 @@ structure! {
 }
 
 operation!(GetAccessKeyLastUsedInput => GetAccessKeyLastUsedOutput, "GetAccessKeyLastUsed");
+
+structure! {
+    /// What `GetAccountAuthorizationDetails` is asked with.
+    pub struct GetAccountAuthorizationDetailsInput {
+        filter: Vec<EntityType> = "Filter", nonempty;
+        max_items: Option<i32> = "MaxItems", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+structure! {
+    /// What `GetAccountAuthorizationDetails` answers.
+    pub struct GetAccountAuthorizationDetailsOutput {
+        user_detail_list: Vec<UserDetail> = "UserDetailList", always;
+        group_detail_list: Vec<GroupDetail> = "GroupDetailList", always;
+        role_detail_list: Vec<RoleDetail> = "RoleDetailList", always;
+        policies: Vec<ManagedPolicyDetail> = "Policies", always;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(GetAccountAuthorizationDetailsInput => GetAccountAuthorizationDetailsOutput, "GetAccountAuthorizationDetails");
 
 structure! {
     /// What `GetAccountSummary` is asked with.
@@ -1115,6 +1198,22 @@ structure! {
 operation!(PutGroupPolicyInput => PutGroupPolicyOutput, "PutGroupPolicy");
 
 structure! {
+    /// What `PutRolePermissionsBoundary` is asked with.
+    pub struct PutRolePermissionsBoundaryInput {
+        role_name: String = "RoleName", required;
+        permissions_boundary: String = "PermissionsBoundary", required;
+    }
+}
+
+structure! {
+    /// What `PutRolePermissionsBoundary` answers.
+    pub struct PutRolePermissionsBoundaryOutput {
+    }
+}
+
+operation!(PutRolePermissionsBoundaryInput => PutRolePermissionsBoundaryOutput, "PutRolePermissionsBoundary");
+
+structure! {
     /// What `PutRolePolicy` is asked with.
     pub struct PutRolePolicyInput {
         role_name: String = "RoleName", required;
@@ -1130,6 +1229,22 @@ structure! {
 }
 
 operation!(PutRolePolicyInput => PutRolePolicyOutput, "PutRolePolicy");
+
+structure! {
+    /// What `PutUserPermissionsBoundary` is asked with.
+    pub struct PutUserPermissionsBoundaryInput {
+        user_name: String = "UserName", required;
+        permissions_boundary: String = "PermissionsBoundary", required;
+    }
+}
+
+structure! {
+    /// What `PutUserPermissionsBoundary` answers.
+    pub struct PutUserPermissionsBoundaryOutput {
+    }
+}
+
+operation!(PutUserPermissionsBoundaryInput => PutUserPermissionsBoundaryOutput, "PutUserPermissionsBoundary");
 
 structure! {
     /// What `PutUserPolicy` is asked with.
@@ -1195,6 +1310,65 @@ structure! {
 }
 
 operation!(SetDefaultPolicyVersionInput => SetDefaultPolicyVersionOutput, "SetDefaultPolicyVersion");
+
+structure! {
+    /// What `SimulateCustomPolicy` is asked with.
+    pub struct SimulateCustomPolicyInput {
+        policy_input_list: Vec<String> = "PolicyInputList", required;
+        permissions_boundary_policy_input_list: Vec<String> = "PermissionsBoundaryPolicyInputList", nonempty;
+        ordered_organization_policy_input_list: Vec<OrderedOrganizationPolicyType> = "OrderedOrganizationPolicyInputList", nonempty;
+        action_names: Vec<String> = "ActionNames", required;
+        resource_arns: Vec<String> = "ResourceArns", nonempty;
+        resource_policy: Option<String> = "ResourcePolicy", optional;
+        resource_owner: Option<String> = "ResourceOwner", optional;
+        caller_arn: Option<String> = "CallerArn", optional;
+        context_entries: Vec<ContextEntry> = "ContextEntries", nonempty;
+        resource_handling_option: Option<String> = "ResourceHandlingOption", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+structure! {
+    /// What `SimulateCustomPolicy` answers.
+    pub struct SimulateCustomPolicyOutput {
+        evaluation_results: Vec<EvaluationResult> = "EvaluationResults", always;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(SimulateCustomPolicyInput => SimulateCustomPolicyOutput, "SimulateCustomPolicy");
+
+structure! {
+    /// What `SimulatePrincipalPolicy` is asked with.
+    pub struct SimulatePrincipalPolicyInput {
+        policy_source_arn: String = "PolicySourceArn", required;
+        policy_input_list: Vec<String> = "PolicyInputList", nonempty;
+        permissions_boundary_policy_input_list: Vec<String> = "PermissionsBoundaryPolicyInputList", nonempty;
+        policy_exclusion_list: Vec<PolicyIdentifier> = "PolicyExclusionList", nonempty;
+        action_names: Vec<String> = "ActionNames", required;
+        resource_arns: Vec<String> = "ResourceArns", nonempty;
+        resource_policy: Option<String> = "ResourcePolicy", optional;
+        resource_owner: Option<String> = "ResourceOwner", optional;
+        caller_arn: Option<String> = "CallerArn", optional;
+        context_entries: Vec<ContextEntry> = "ContextEntries", nonempty;
+        resource_handling_option: Option<String> = "ResourceHandlingOption", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+structure! {
+    /// What `SimulatePrincipalPolicy` answers.
+    pub struct SimulatePrincipalPolicyOutput {
+        evaluation_results: Vec<EvaluationResult> = "EvaluationResults", always;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(SimulatePrincipalPolicyInput => SimulatePrincipalPolicyOutput, "SimulatePrincipalPolicy");
 
 structure! {
     /// What `TagInstanceProfile` is asked with.
@@ -1358,6 +1532,23 @@ structure! {
 operation!(UpdateAssumeRolePolicyInput => UpdateAssumeRolePolicyOutput, "UpdateAssumeRolePolicy");
 
 structure! {
+    /// What `UpdateGroup` is asked with.
+    pub struct UpdateGroupInput {
+        group_name: String = "GroupName", required;
+        new_path: Option<String> = "NewPath", optional;
+        new_group_name: Option<String> = "NewGroupName", optional;
+    }
+}
+
+structure! {
+    /// What `UpdateGroup` answers.
+    pub struct UpdateGroupOutput {
+    }
+}
+
+operation!(UpdateGroupInput => UpdateGroupOutput, "UpdateGroup");
+
+structure! {
     /// What `UpdateRole` is asked with.
     pub struct UpdateRoleInput {
         role_name: String = "RoleName", required;
@@ -1373,6 +1564,23 @@ structure! {
 }
 
 operation!(UpdateRoleInput => UpdateRoleOutput, "UpdateRole");
+
+structure! {
+    /// What `UpdateRoleDescription` is asked with.
+    pub struct UpdateRoleDescriptionInput {
+        role_name: String = "RoleName", required;
+        description: String = "Description", required;
+    }
+}
+
+structure! {
+    /// What `UpdateRoleDescription` answers.
+    pub struct UpdateRoleDescriptionOutput {
+        role: Option<Role> = "Role", optional;
+    }
+}
+
+operation!(UpdateRoleDescriptionInput => UpdateRoleDescriptionOutput, "UpdateRoleDescription");
 
 structure! {
     /// What `UpdateUser` is asked with.
@@ -1437,6 +1645,42 @@ structure! {
     }
 }
 
+enumeration! {
+    /// AWS: AttachmentType.
+    pub enum AttachmentType {
+        User = "user",
+        Group = "group",
+        Role = "role",
+    }
+}
+
+structure! {
+    /// AWS: ContextEntry.
+    pub struct ContextEntry {
+        context_key_name: Option<String> = "ContextKeyName", optional;
+        context_key_values: Vec<String> = "ContextKeyValues", nonempty;
+        context_key_type: Option<ContextKeyTypeEnum> = "ContextKeyType", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: ContextKeyTypeEnum.
+    pub enum ContextKeyTypeEnum {
+        String = "string",
+        StringList = "stringList",
+        Numeric = "numeric",
+        NumericList = "numericList",
+        Boolean = "boolean",
+        BooleanList = "booleanList",
+        Ip = "ip",
+        IpList = "ipList",
+        Binary = "binary",
+        BinaryList = "binaryList",
+        Date = "date",
+        DateList = "dateList",
+    }
+}
+
 structure! {
     /// AWS: DeletionTaskFailureReasonType.
     pub struct DeletionTaskFailureReasonType {
@@ -1467,6 +1711,21 @@ enumeration! {
 }
 
 structure! {
+    /// AWS: EvaluationResult.
+    pub struct EvaluationResult {
+        eval_action_name: String = "EvalActionName", required;
+        eval_resource_name: Option<String> = "EvalResourceName", optional;
+        eval_decision: PolicyEvaluationDecisionType = "EvalDecision", required;
+        matched_statements: Vec<Statement> = "MatchedStatements", always;
+        missing_context_values: Vec<String> = "MissingContextValues", always;
+        organizations_decision_detail: Option<OrganizationsDecisionDetail> = "OrganizationsDecisionDetail", optional;
+        permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail> = "PermissionsBoundaryDecisionDetail", optional;
+        eval_decision_details: BTreeMap<String, PolicyEvaluationDecisionType> = "EvalDecisionDetails", always;
+        resource_specific_results: Vec<ResourceSpecificResult> = "ResourceSpecificResults", always;
+    }
+}
+
+structure! {
     /// AWS: Group.
     pub struct Group {
         path: String = "Path", required;
@@ -1474,6 +1733,28 @@ structure! {
         group_id: String = "GroupId", required;
         arn: String = "Arn", required;
         create_date: Timestamp = "CreateDate", required;
+    }
+}
+
+structure! {
+    /// AWS: GroupDetail.
+    pub struct GroupDetail {
+        path: Option<String> = "Path", optional;
+        group_name: Option<String> = "GroupName", optional;
+        group_id: Option<String> = "GroupId", optional;
+        arn: Option<String> = "Arn", optional;
+        create_date: Option<Timestamp> = "CreateDate", optional;
+        group_policy_list: Vec<PolicyDetail> = "GroupPolicyList", always;
+        attached_managed_policies: Vec<AttachedPolicy> = "AttachedManagedPolicies", always;
+    }
+}
+
+structure! {
+    /// AWS: InlinePolicyIdentifierType.
+    pub struct InlinePolicyIdentifierType {
+        policy_name: String = "PolicyName", required;
+        attachment_type: AttachmentType = "AttachmentType", required;
+        attachment_name: String = "AttachmentName", required;
     }
 }
 
@@ -1490,10 +1771,49 @@ structure! {
     }
 }
 
+structure! {
+    /// AWS: ManagedPolicyDetail.
+    pub struct ManagedPolicyDetail {
+        policy_name: Option<String> = "PolicyName", optional;
+        policy_id: Option<String> = "PolicyId", optional;
+        arn: Option<String> = "Arn", optional;
+        path: Option<String> = "Path", optional;
+        default_version_id: Option<String> = "DefaultVersionId", optional;
+        attachment_count: Option<i32> = "AttachmentCount", optional;
+        permissions_boundary_usage_count: Option<i32> = "PermissionsBoundaryUsageCount", optional;
+        is_attachable: Option<bool> = "IsAttachable", optional;
+        description: Option<String> = "Description", optional;
+        create_date: Option<Timestamp> = "CreateDate", optional;
+        update_date: Option<Timestamp> = "UpdateDate", optional;
+        policy_version_list: Vec<PolicyVersion> = "PolicyVersionList", always;
+    }
+}
+
+structure! {
+    /// AWS: OrderedOrganizationPolicyType.
+    pub struct OrderedOrganizationPolicyType {
+        service_control_policy_input_list: Vec<String> = "ServiceControlPolicyInputList", nonempty;
+    }
+}
+
+structure! {
+    /// AWS: OrganizationsDecisionDetail.
+    pub struct OrganizationsDecisionDetail {
+        allowed_by_organizations: Option<bool> = "AllowedByOrganizations", optional;
+    }
+}
+
 enumeration! {
     /// AWS: PermissionsBoundaryAttachmentType.
     pub enum PermissionsBoundaryAttachmentType {
         PermissionsBoundaryPolicy = "PermissionsBoundaryPolicy",
+    }
+}
+
+structure! {
+    /// AWS: PermissionsBoundaryDecisionDetail.
+    pub struct PermissionsBoundaryDecisionDetail {
+        allowed_by_permissions_boundary: Option<bool> = "AllowedByPermissionsBoundary", optional;
     }
 }
 
@@ -1516,6 +1836,23 @@ structure! {
 }
 
 structure! {
+    /// AWS: PolicyDetail.
+    pub struct PolicyDetail {
+        policy_name: Option<String> = "PolicyName", optional;
+        policy_document: Option<String> = "PolicyDocument", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: PolicyEvaluationDecisionType.
+    pub enum PolicyEvaluationDecisionType {
+        Allowed = "allowed",
+        ExplicitDeny = "explicitDeny",
+        ImplicitDeny = "implicitDeny",
+    }
+}
+
+structure! {
     /// AWS: PolicyGroup.
     pub struct PolicyGroup {
         group_name: Option<String> = "GroupName", optional;
@@ -1524,10 +1861,44 @@ structure! {
 }
 
 structure! {
+    /// AWS: PolicyIdentifier.
+    pub struct PolicyIdentifier {
+        policy_type: Option<PolicyIdentifierPolicyType> = "PolicyType", optional;
+        policy_arn: Option<String> = "PolicyArn", optional;
+        inline_policy_identifier: Option<InlinePolicyIdentifierType> = "InlinePolicyIdentifier", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: PolicyIdentifierPolicyType.
+    pub enum PolicyIdentifierPolicyType {
+        Inline = "inline",
+        AwsManaged = "aws-managed",
+        UserManaged = "user-managed",
+        PermissionBoundary = "permission-boundary",
+        Scp = "scp",
+        Rcp = "rcp",
+    }
+}
+
+structure! {
     /// AWS: PolicyRole.
     pub struct PolicyRole {
         role_name: Option<String> = "RoleName", optional;
         role_id: Option<String> = "RoleId", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: PolicySourceType.
+    pub enum PolicySourceType {
+        User = "user",
+        Group = "group",
+        Role = "role",
+        AwsManaged = "aws-managed",
+        UserManaged = "user-managed",
+        Resource = "resource",
+        None = "none",
     }
 }
 
@@ -1558,6 +1929,26 @@ structure! {
 }
 
 structure! {
+    /// AWS: Position.
+    pub struct Position {
+        line: Option<i32> = "Line", optional;
+        column: Option<i32> = "Column", optional;
+    }
+}
+
+structure! {
+    /// AWS: ResourceSpecificResult.
+    pub struct ResourceSpecificResult {
+        eval_resource_name: String = "EvalResourceName", required;
+        eval_resource_decision: PolicyEvaluationDecisionType = "EvalResourceDecision", required;
+        matched_statements: Vec<Statement> = "MatchedStatements", always;
+        missing_context_values: Vec<String> = "MissingContextValues", always;
+        eval_decision_details: BTreeMap<String, PolicyEvaluationDecisionType> = "EvalDecisionDetails", always;
+        permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail> = "PermissionsBoundaryDecisionDetail", optional;
+    }
+}
+
+structure! {
     /// AWS: Role.
     pub struct Role {
         path: String = "Path", required;
@@ -1572,6 +1963,24 @@ structure! {
         tags: Vec<Tag> = "Tags", always;
         role_last_used: Option<RoleLastUsed> = "RoleLastUsed", optional;
         source_role_template: Option<SourceRoleTemplate> = "SourceRoleTemplate", optional;
+    }
+}
+
+structure! {
+    /// AWS: RoleDetail.
+    pub struct RoleDetail {
+        path: Option<String> = "Path", optional;
+        role_name: Option<String> = "RoleName", optional;
+        role_id: Option<String> = "RoleId", optional;
+        arn: Option<String> = "Arn", optional;
+        create_date: Option<Timestamp> = "CreateDate", optional;
+        assume_role_policy_document: Option<String> = "AssumeRolePolicyDocument", optional;
+        instance_profile_list: Vec<InstanceProfile> = "InstanceProfileList", always;
+        role_policy_list: Vec<PolicyDetail> = "RolePolicyList", always;
+        attached_managed_policies: Vec<AttachedPolicy> = "AttachedManagedPolicies", always;
+        permissions_boundary: Option<AttachedPermissionsBoundary> = "PermissionsBoundary", optional;
+        tags: Vec<Tag> = "Tags", always;
+        role_last_used: Option<RoleLastUsed> = "RoleLastUsed", optional;
     }
 }
 
@@ -1600,6 +2009,16 @@ structure! {
 }
 
 structure! {
+    /// AWS: Statement.
+    pub struct Statement {
+        source_policy_id: Option<String> = "SourcePolicyId", optional;
+        source_policy_type: Option<PolicySourceType> = "SourcePolicyType", optional;
+        start_position: Option<Position> = "StartPosition", optional;
+        end_position: Option<Position> = "EndPosition", optional;
+    }
+}
+
+structure! {
     /// AWS: Tag.
     pub struct Tag {
         key: String = "Key", required;
@@ -1616,6 +2035,22 @@ structure! {
         arn: String = "Arn", required;
         create_date: Timestamp = "CreateDate", required;
         password_last_used: Option<Timestamp> = "PasswordLastUsed", optional;
+        permissions_boundary: Option<AttachedPermissionsBoundary> = "PermissionsBoundary", optional;
+        tags: Vec<Tag> = "Tags", always;
+    }
+}
+
+structure! {
+    /// AWS: UserDetail.
+    pub struct UserDetail {
+        path: Option<String> = "Path", optional;
+        user_name: Option<String> = "UserName", optional;
+        user_id: Option<String> = "UserId", optional;
+        arn: Option<String> = "Arn", optional;
+        create_date: Option<Timestamp> = "CreateDate", optional;
+        user_policy_list: Vec<PolicyDetail> = "UserPolicyList", always;
+        group_list: Vec<String> = "GroupList", always;
+        attached_managed_policies: Vec<AttachedPolicy> = "AttachedManagedPolicies", always;
         permissions_boundary: Option<AttachedPermissionsBoundary> = "PermissionsBoundary", optional;
         tags: Vec<Tag> = "Tags", always;
     }
@@ -1650,6 +2085,7 @@ pub mod error {
     pub const LIMIT_EXCEEDED_EXCEPTION: &str = "LimitExceededException";
     pub const MALFORMED_POLICY_DOCUMENT_EXCEPTION: &str = "MalformedPolicyDocumentException";
     pub const NO_SUCH_ENTITY_EXCEPTION: &str = "NoSuchEntityException";
+    pub const POLICY_EVALUATION_EXCEPTION: &str = "PolicyEvaluationException";
     pub const POLICY_NOT_ATTACHABLE_EXCEPTION: &str = "PolicyNotAttachableException";
     pub const SERVICE_FAILURE_EXCEPTION: &str = "ServiceFailureException";
     pub const UNMODIFIABLE_ENTITY_EXCEPTION: &str = "UnmodifiableEntityException";
