@@ -18,8 +18,8 @@ pub(crate) type TagHook =
 ///
 /// A resource is a template of an ARN in which `{region}` and `{account}` stand for the call's and
 /// `{Member}` or `{Outer.Inner}` for the input's members by their model names. A list member gives
-/// a resource for each element; an absent member gives `*` in its place. A template that is just
-/// `{Member}` takes the member as a whole ARN.
+/// a resource for each element; an absent member gives `*` in its place; a member whose value is an
+/// ARN takes the template's place as a whole.
 #[derive(Debug, Clone, Copy)]
 pub struct Access {
     /// The operation, as `RunInstances`.
@@ -90,8 +90,12 @@ fn text_of(value: &Value) -> Option<String> {
     value.as_bool().map(|b| b.to_string())
 }
 
-/// A value that starts with a slash (a parameter's name) takes the place of the template's own.
+/// A member that is a whole ARN stands for itself; a value that starts with a slash (a parameter's
+/// name) takes the place of the template's own.
 fn join(prefix: &str, before: &str, value: &str) -> String {
+    if value.starts_with("arn:") {
+        return value.to_owned();
+    }
     let value =
         if before.ends_with('/') { value.strip_prefix('/').unwrap_or(value) } else { value };
     format!("{prefix}{before}{value}")

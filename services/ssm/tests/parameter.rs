@@ -36,7 +36,7 @@ fn put(name: &str, value: &str) -> PutParameterInput {
 async fn get(client: &TestClient, name: &str) -> Result<String, String> {
     let input = GetParameterInput { name: name.to_owned(), with_decryption: Some(true) };
     match client.call(input).await {
-        Ok(output) => Ok(output.parameter.unwrap().value.unwrap()),
+        Ok(output) => Ok(output.parameter.and_then(|p| p.value).unwrap_or_default()),
         Err(error) => Err(error.code),
     }
 }

@@ -1,0 +1,124 @@
+//! Lists of secrets and of their versions.
+
+use kernel::paging;
+use secretsmanager_api::{
+    Filter, FilterNameStringType, ListSecretVersionIdsInput, ListSecretVersionIdsOutput,
+    ListSecretsInput, ListSecretsOutput, SecretListEntry, SecretVersionsListEntry, SortByType,
+    SortOrderType,
+};
+
+use crate::Ctx;
+use crate::error::{Error, Result};
+use crate::store::{SECRETS, Secret, find};
+use crate::tags::shown;
+
+/// AWS: ListSecrets, `MaxResults`.
+const PAGE: i32 = 100;
+
+/// Lists secrets.
+///
+/// AWS: ListSecrets.
+///
+/// # Errors
+///
+/// [`Error::InvalidNextToken`].
+pub(crate) async fn list_secrets(ctx: Ctx, input: ListSecretsInput) -> Result<ListSecretsOutput> {
+    let mut found = ctx.store.read(|tx| tx.scan(&SECRETS, ())).await?;
+    let deleted = input.include_planned_deletion.unwrap_or(false);
+    found.retain(|secret| deleted || secret.deletion.is_none());
+    found.retain(|secret| input.filters.iter().all(|filter| passes(secret, filter)));
+    let by = input.sort_by.unwrap_or(SortByType::CreatedDate);
+    let sort_key = |secret: &Secret| {
+        let at = match by {
+            SortByType::Name => return secret.name.clone(),
+            SortByType::LastChangedDate => secret.changed,
+            SortByType::LastAccessedDate => secret.accessed.unwrap_or(secret.created),
+            SortByType::CreatedDate => secret.created,
+        };
+        format!("{:020}/{}", at.as_millis(), secret.name)
+    };
+    let limit = usize::try_from(input.max_results.unwrap_or(PAGE)).unwrap_or(1);
+    let mut page = paging::page(found, input.next_token.as_deref(), limit, sort_key)
+        .map_err(|_| Error::InvalidNextToken)?;
+    if input.sort_order == Some(SortOrderType::Desc) {
+        if page.next.is_some() || input.next_token.is_some() {
+            return Err(Error::Unsupported(
+                "Descending order over several pages is not implemented.".to_owned(),
+            ));
+        }
+        page.items.reverse();
+    }
+    let secret_list = page.items.into_iter().map(entry).collect();
+    Ok(ListSecretsOutput { secret_list, next_token: page.next })
+}
+
+fn entry(secret: Secret) -> SecretListEntry {
+    let stages = |v: &crate::store::Version| (v.id.clone(), v.stages.iter().cloned().collect());
+    SecretListEntry {
+        arn: Some(secret.arn),
+        name: Some(secret.name),
+        description: secret.description,
+        last_changed_date: Some(secret.changed),
+        last_accessed_date: secret.accessed,
+        deleted_date: secret.deleted,
+        tags: shown(&secret.tags),
+        secret_versions_to_stages: secret.versions.iter().map(stages).collect(),
+        owning_service: secret.owning_service,
+        created_date: Some(secret.created),
+        ..SecretListEntry::default()
+    }
+}
+
+/// A filter's values are prefixes; one that starts with `!` must not match.
+fn passes(secret: &Secret, filter: &Filter) -> bool {
+    let description = secret.description.clone().unwrap_or_default();
+    let keys = || secret.tags.keys().cloned();
+    let values = || secret.tags.values().cloned();
+    let owner = secret.owning_service.clone().unwrap_or_default();
+    let found: Vec<String> = match filter.key {
+        Some(FilterNameStringType::Name) => vec![secret.name.clone()],
+        Some(FilterNameStringType::Description) => vec![description],
+        Some(FilterNameStringType::TagKey) => keys().collect(),
+        Some(FilterNameStringType::TagValue) => values().collect(),
+        Some(FilterNameStringType::OwningService) => vec![owner],
+        Some(FilterNameStringType::PrimaryRegion) => Vec::new(),
+        Some(FilterNameStringType::All) | None => {
+            [secret.name.clone(), description].into_iter().chain(keys()).chain(values()).collect()
+        }
+    };
+    filter.values.iter().any(|wanted| match wanted.strip_prefix('!') {
+        Some(unwanted) => !found.iter().any(|value| value.starts_with(unwanted)),
+        None => found.iter().any(|value| value.starts_with(wanted.as_str())),
+    })
+}
+
+/// Lists the versions of a secret.
+///
+/// AWS: ListSecretVersionIds.
+///
+/// # Errors
+///
+/// [`Error::SecretNotFound`], [`Error::InvalidNextToken`].
+pub(crate) async fn list_secret_version_ids(
+    ctx: Ctx,
+    input: ListSecretVersionIdsInput,
+) -> Result<ListSecretVersionIdsOutput> {
+    let secret = ctx.store.read(|tx| find(tx, &ctx, &input.secret_id)).await?;
+    let limit = usize::try_from(input.max_results.unwrap_or(PAGE)).unwrap_or(1);
+    // Versions without a stage are deprecated; they are forgotten here as soon as they are.
+    let page = paging::page(secret.versions, input.next_token.as_deref(), limit, |v| v.id.clone())
+        .map_err(|_| Error::InvalidNextToken)?;
+    let versions = page.items.into_iter().map(|version| SecretVersionsListEntry {
+        version_id: Some(version.id),
+        version_stages: version.stages.into_iter().collect(),
+        last_accessed_date: None,
+        created_date: Some(version.created),
+        kms_key_ids: vec!["DefaultEncryptionKey".to_owned()],
+    });
+    Ok(ListSecretVersionIdsOutput {
+        versions: versions.collect(),
+        next_token: page.next,
+        arn: Some(secret.arn),
+        name: Some(secret.name),
+    })
+}
