@@ -32,8 +32,9 @@ pub use probe::{Feature, probe, probe_with};
 pub use sandbox::{init_main, is_init};
 pub use sim::{Answer, SimMachine};
 pub use spec::{
-    Access, Bind, Event, EventKind, Exec, Exit, Kind, Limits, Output, Process, Program, Root,
-    Sandbox, SeedFile, State, Stop, StopRequest, Upper, WorkloadSpec, WorkloadStatus,
+    Access, Bind, Event, EventKind, Exec, Exit, Kind, Limits, NetworkReach, Output, Process,
+    Program, Root, Sandbox, SeedFile, State, Stop, StopRequest, Upper, WorkloadSpec,
+    WorkloadStatus,
 };
 pub use volumes::Volumes;
 

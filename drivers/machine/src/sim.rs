@@ -262,12 +262,16 @@ impl Machine for SimMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kind, Limits, Program, StopRequest};
+    use crate::{Kind, Limits, NetworkReach, Program, StopRequest};
 
     fn program(id: &str) -> WorkloadSpec {
         WorkloadSpec {
             id: id.to_owned(),
-            kind: Kind::Program(Program { args: Vec::new(), env: Vec::new() }),
+            kind: Kind::Program(Program {
+                args: Vec::new(),
+                env: Vec::new(),
+                reach: NetworkReach::Own,
+            }),
             netns: None,
             limits: Limits::default(),
             stop: StopRequest::terminate(std::time::Duration::ZERO),

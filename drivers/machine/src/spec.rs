@@ -54,6 +54,19 @@ pub struct Program {
     pub args: Vec<String>,
     /// Added to an otherwise empty environment.
     pub env: Vec<(String, String)>,
+    /// What it may reach of the host.
+    #[serde(default)]
+    pub reach: NetworkReach,
+}
+
+/// Which network namespaces a built-in program may open sockets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum NetworkReach {
+    /// The one it runs in.
+    #[default]
+    Own,
+    /// Every one of the region: it keeps the power to enter namespaces (`CAP_SYS_ADMIN`).
+    All,
 }
 
 /// One program inside a root file system.

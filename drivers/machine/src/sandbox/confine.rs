@@ -9,6 +9,7 @@ use std::io;
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use super::syscall::load_filter;
+use crate::spec::NetworkReach;
 
 /// A sandbox's root keeps these. `SYS_BOOT` acts on its own pid namespace only (reboot(2)): that
 /// is how a machine switches itself off; kexec asks the initial user namespace, and the filter.
@@ -37,8 +38,12 @@ fn sandbox_keeps() -> CapabilitySet {
 }
 
 /// A built-in program runs as the host's root user and so keeps hardly anything.
-fn program_keeps() -> CapabilitySet {
-    CapabilitySet::NET_BIND_SERVICE | CapabilitySet::NET_RAW
+fn program_keeps(reach: NetworkReach) -> CapabilitySet {
+    let own = CapabilitySet::NET_BIND_SERVICE | CapabilitySet::NET_RAW;
+    match reach {
+        NetworkReach::Own => own,
+        NetworkReach::All => own | CapabilitySet::SYS_ADMIN,
+    }
 }
 
 /// Takes capabilities and system calls from a sandbox's first process.
@@ -48,8 +53,8 @@ pub(super) fn sandbox() -> io::Result<()> {
 }
 
 /// The same for a built-in program, which also can gain nothing by executing.
-pub(super) fn program() -> io::Result<()> {
-    bound(program_keeps())?;
+pub(super) fn program(reach: NetworkReach) -> io::Result<()> {
+    bound(program_keeps(reach))?;
     load_filter(&filter(DENIED))?;
     Ok(rustix::thread::set_no_new_privs(true)?)
 }

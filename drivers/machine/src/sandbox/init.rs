@@ -174,7 +174,7 @@ impl Launcher {
             syscall::duplicate_to(self.control.as_fd(), 3)?;
             syscall::close_at_exec_from(4)?;
             syscall::reset_signals()?;
-            confine::program()
+            confine::program(program.reach)
         };
         io().doing(|| "prepare the program's process".to_owned())?;
         let mut argv = vec!["skyhold".to_owned()];

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use base::Zone;
 use machine::{
-    Exec, Image, ImageRecipe, Images, Kind, Limits, LinuxMachine, Machine, MachineOptions, Output,
-    Process, Program, Root, Sandbox, State, StopRequest, Upper, Volumes, WorkloadSpec,
+    Exec, Image, ImageRecipe, Images, Kind, Limits, LinuxMachine, Machine, MachineOptions,
+    NetworkReach, Output, Process, Program, Root, Sandbox, State, StopRequest, Upper, Volumes,
+    WorkloadSpec,
 };
 
 /// The executable with the supervisor, the launcher and the echo program.
@@ -189,7 +190,14 @@ pub(crate) fn sandbox(id: &str, root: Root) -> WorkloadSpec {
 }
 
 pub(crate) fn echo(id: &str) -> WorkloadSpec {
-    spec(id, Kind::Program(Program { args: vec!["echo".to_owned()], env: Vec::new() }))
+    spec(
+        id,
+        Kind::Program(Program {
+            args: vec!["echo".to_owned()],
+            env: Vec::new(),
+            reach: NetworkReach::Own,
+        }),
+    )
 }
 
 /// Waits for a condition, at most half a minute.
