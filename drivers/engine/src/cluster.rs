@@ -278,6 +278,15 @@ impl Cluster {
         self.wake.notify_one();
     }
 
+    /// Tries again at once what failed and waits for its next try: the host can do now what it could
+    /// not do before (a zone is back).
+    pub fn retry_now(&self) {
+        for member in self.members() {
+            member.seen().not_before = None;
+        }
+        self.wake.notify_one();
+    }
+
     /// Starts a node again, in order, with its present parameters. Writes stop for that time if it
     /// is the primary; nothing fails over.
     ///

@@ -21,7 +21,8 @@ pub trait Host: Send + Sync + 'static {
     async fn stop(&self, node: &Node) -> io::Result<()>;
 
     /// Cuts the node's link and then kills its process, stopped or not, and returns when both are
-    /// done: from then on it can neither acknowledge nor write anything.
+    /// done: from then on it can neither acknowledge nor write anything. Where the node's zone is
+    /// gone with all its processes, cutting the link is all there is to do.
     async fn fence(&self, node: &Node) -> io::Result<()>;
 
     /// Whether the node's process exists now, frozen or not.

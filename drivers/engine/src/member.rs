@@ -42,7 +42,8 @@ pub(crate) struct Seen {
     /// Since when it is without its source.
     apart_since: Option<Instant>,
     attempts: u32,
-    not_before: Option<Instant>,
+    /// When work on it may be tried again.
+    pub(crate) not_before: Option<Instant>,
 }
 
 impl Member {

@@ -26,7 +26,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a database, else the engine's answer.
+    /// [`Error::Refused`](crate::Error::Refused) for a database, else the engine's answer.
     pub async fn set_cache_access(&self, access: CacheAccess) -> Result<()> {
         let _operation = self.operation.lock().await;
         for member in self.members() {
@@ -41,7 +41,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a parameter or a value that the engine has not, the engine's answer
+    /// [`Error::Refused`](crate::Error::Refused) for a parameter or a value that the engine has not, the engine's answer
     /// when it takes a value not; the next start is then with the former values.
     pub async fn apply_parameters(&self, wanted: Parameters) -> Result<Vec<String>> {
         let _operation = self.operation.lock().await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use engine::{EngineKind, Loss, Role, parameters};
+use engine::{EngineKind, Loss, Role, Tls, parameters};
 use std::collections::BTreeSet;
 
 use crate::support::{Bench, Client, Outcome};
@@ -113,6 +113,34 @@ fn example(parameter: &engine::Parameter) -> String {
         },
         (name, None) => panic!("an example of {name} is needed"),
     }
+}
+
+/// Every engine starts with a certificate, shows it, and its nodes follow each other all the same.
+async fn with_certificate<C: Client>(follower: Role) -> Outcome {
+    let mut authority = rcgen::CertificateParams::new(Vec::new())?;
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "an authority");
+    let authority_key = rcgen::KeyPair::generate()?;
+    let authority = rcgen::CertifiedIssuer::self_signed(authority, authority_key)?;
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?;
+    let tls = Tls {
+        certificate: certificate.signed_by(&key, &authority)?.pem(),
+        key: key.serialize_pem(),
+        authority: authority.pem(),
+    };
+    let bench =
+        Bench::with::<C>(&[Role::Primary, follower], None, |spec| spec.tls = Some(tls)).await?;
+    bench.whole().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_run_with_a_certificate() -> Outcome {
+    with_certificate::<Silent<0>>(Role::Standby).await?;
+    with_certificate::<Silent<1>>(Role::Standby).await?;
+    with_certificate::<Silent<2>>(Role::Standby).await?;
+    with_certificate::<Silent<4>>(Role::Replica).await?;
+    with_certificate::<Silent<5>>(Role::Replica).await
 }
 
 /// A limit that is raised and lowered again never leaves a PostgreSQL standby behind its primary.

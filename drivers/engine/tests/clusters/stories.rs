@@ -175,7 +175,7 @@ pub(crate) async fn snapshot_and_restore<C: Client>() -> Outcome {
     writers.finish().await?;
     drop(client);
     let began = Instant::now();
-    let other = Bench::with::<C>(&[Role::Primary, Role::Standby], Some(target)).await?;
+    let other = Bench::restored::<C>(&[Role::Primary, Role::Standby], target).await?;
     println!("a pair was restored in {:?}", began.elapsed());
     other.whole().await?;
     let mut client = other.client::<C>().await?;

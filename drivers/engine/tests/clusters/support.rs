@@ -249,21 +249,28 @@ pub(crate) fn spec(root: EngineRoot) -> ClusterSpec {
 impl Bench {
     /// A cluster with these roles for the nodes `n1`, `n2` and so on.
     pub(crate) async fn new<C: Client>(roles: &[Role]) -> Outcome<Self> {
-        Self::with::<C>(roles, None).await
+        Self::with::<C>(roles, None, |_| ()).await
+    }
+
+    /// A cluster made from a snapshot, under passwords of its own.
+    pub(crate) async fn restored<C: Client>(roles: &[Role], snapshot: PathBuf) -> Outcome<Self> {
+        let change = |spec: &mut ClusterSpec| {
+            let (management, replication) = ("another1".to_owned(), "another2".to_owned());
+            spec.secrets = Secrets { management, replication };
+        };
+        Self::with::<C>(roles, Some(snapshot), change).await
     }
 
     pub(crate) async fn with<C: Client>(
         roles: &[Role],
         snapshot: Option<PathBuf>,
+        change: impl FnOnce(&mut ClusterSpec),
     ) -> Outcome<Self> {
         let (root, template) = root_of(C::KIND, C::VERSION).await?;
         let folder = tempfile::tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
         let mut spec = spec(root.clone());
-        if snapshot.is_some() {
-            let (management, replication) = ("another1".to_owned(), "another2".to_owned());
-            spec.secrets = Secrets { management, replication };
-        }
+        change(&mut spec);
         let nodes: Vec<_> = roles
             .iter()
             .zip(1..)

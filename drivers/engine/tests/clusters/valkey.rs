@@ -102,7 +102,7 @@ async fn a_cache_keeps_its_data_over_a_snapshot_and_its_token_over_a_failover() 
     assert!(refused.is_err(), "an ordinary user may configure the cache");
     let target = bench.folder.path().join("snapshot");
     bench.cluster.snapshot(&target).await?;
-    let other = Bench::with::<Valkey>(&[Role::Primary, Role::Replica], Some(target)).await?;
+    let other = Bench::restored::<Valkey>(&[Role::Primary, Role::Replica], target).await?;
     other.whole().await?;
     assert_eq!(other.client::<Valkey>().await?.rows().await?, BTreeSet::from([(1, 1)]));
     let token = "a-token-of-sixteen".to_owned();
