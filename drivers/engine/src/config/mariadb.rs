@@ -62,7 +62,7 @@ pub(super) fn render(
     // A crashed primary that comes back as a follower takes back what no standby has acknowledged.
     set("init_rpl_role", &if back { "SLAVE" } else { "MASTER" });
     for (name, value) in values {
-        set(option(name), value);
+        set(option(name), &quoted(value));
     }
     let mut rendered = Rendered::default();
     if let Some(tls) = &spec.tls {
@@ -84,6 +84,15 @@ fn option(variable: &str) -> &str {
         "tx_isolation" => "transaction_isolation",
         other => other,
     }
+}
+
+/// A value as the options file wants it: in quotes when it holds anything that means something there.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._,:+-/".contains(c);
+    if value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The users of the cluster, made anew at each start on each node and kept out of the binary log, so

@@ -46,7 +46,7 @@ pub(super) fn render(
     let mut rendered = Rendered::default();
     let mut text = FIXED.to_owned();
     let mut set = |name: &str, value: &dyn Display| {
-        let value = value.to_string().replace('\'', "''");
+        let value = value.to_string().replace('\\', "\\\\").replace('\'', "''");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name} = '{value}'");
     };

@@ -79,7 +79,9 @@ pub(super) fn render(
     let admin = format!("{CACHE_ADMIN} on >{} ~* &* +@all", spec.secrets.management);
     set("user", &admin);
     for (user, rule) in rules(&spec.cache_access) {
-        set("user", &format!("{user} {rule}"));
+        // A password may hold what ends a word in this file.
+        let rule: Vec<_> = rule.split_whitespace().map(quote).collect();
+        set("user", &format!("{user} {}", rule.join(" ")));
     }
     rendered.arguments.push("/data/conf/cache.conf".into());
     rendered.file("conf/cache.conf", text);

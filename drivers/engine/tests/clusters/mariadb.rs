@@ -91,6 +91,22 @@ async fn manage(node: &Node) -> Outcome<Conn> {
     Ok(Conn::new(options).await?)
 }
 
+/// A parameter's text arrives as it was given, at once and after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_kept_as_it_is() -> Outcome {
+    let bench = Bench::new::<MariaDb>(&[Role::Primary]).await?;
+    let text = r#"SET @a = "it's # not \ a ; comment""#;
+    let wanted = [("init_connect".to_owned(), text.to_owned())].into();
+    assert!(bench.cluster.apply_parameters(wanted).await?.is_empty());
+    for _ in 0..2 {
+        let mut connection = manage(&bench.node("n1")).await?;
+        let seen: Option<String> = connection.query_first("SELECT @@init_connect").await?;
+        assert_eq!(seen.as_deref(), Some(text));
+        bench.cluster.restart("n1").await?;
+    }
+    Ok(())
+}
+
 /// A commit that waits for the standby when the primary dies was never acknowledged; the old
 /// primary has it in its log and must not bring it back.
 #[tokio::test(flavor = "multi_thread")]

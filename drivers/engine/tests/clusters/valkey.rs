@@ -105,11 +105,17 @@ async fn a_cache_keeps_its_data_over_a_snapshot_and_its_token_over_a_failover() 
     let other = Bench::restored::<Valkey>(&[Role::Primary, Role::Replica], target).await?;
     other.whole().await?;
     assert_eq!(other.client::<Valkey>().await?.rows().await?, BTreeSet::from([(1, 1)]));
-    let token = "a-token-of-sixteen".to_owned();
-    other.cluster.set_cache_access(CacheAccess::Token(token)).await?;
+    let token = "a-token'of#\\sixteen".to_owned();
+    other.cluster.set_cache_access(CacheAccess::Token(token.clone())).await?;
     other.host.signal("n1", Signal::KILL);
     other.host.primary.subscribe().wait_for(|port| *port == other.node("n2").port).await?;
     let mut stranger: Valkey = other.client().await?;
     assert!(stranger.insert(2, 2).await.is_err(), "a stranger wrote");
+    other.whole().await?;
+    other.cluster.restart("n2").await?;
+    let mut friend =
+        RedisClient::open(("127.0.0.1", other.port()))?.get_multiplexed_async_connection().await?;
+    redis::cmd("AUTH").arg(token).exec_async(&mut friend).await?;
+    redis::cmd("SET").arg("a").arg(1).exec_async(&mut friend).await?;
     Ok(())
 }
