@@ -1,0 +1,8 @@
+//! Instances and what they are made from, over HTTP and with simulated drivers.
+
+mod images;
+mod keys;
+mod launch;
+mod lifecycle;
+mod region;
+mod templates;
