@@ -250,10 +250,11 @@ pub(crate) fn read(text: &str, kernel: &Kernel) -> Result<Template> {
     if !unknown.is_empty() {
         return Err(TemplateError::UnknownTypes(unknown).into());
     }
-    if let Some((name, _)) = template.resources.iter().find(|(_, r)| r.update_policy.is_some()) {
-        return Err(Error::validation(format!(
-            "Template format error: UpdatePolicy of resource {name} is not supported by this region"
-        )));
+    for resource in template.resources.values() {
+        if let Some(policy) = &resource.update_policy {
+            crate::engine::check_update_policy(&resource.kind, policy)
+                .map_err(Error::validation)?;
+        }
     }
     check_attributes(&template, kernel)?;
     Ok(template)

@@ -37,10 +37,14 @@ pub(crate) async fn signal_resource(
                     row.logical_id, row.status
                 )));
             }
-            let waits = row.current.declared.pointer("/CreationPolicy/ResourceSignal").is_some();
-            if !waits {
+            let policies = [
+                "/CreationPolicy/ResourceSignal",
+                "/UpdatePolicy/AutoScalingRollingUpdate/WaitOnResourceSignals",
+            ];
+            let declared = &row.current.declared;
+            if !policies.iter().any(|policy| declared.pointer(policy).is_some()) {
                 return Err(Error::validation(format!(
-                    "Resource {} has no CreationPolicy that waits for signals.",
+                    "Resource {} has no policy that waits for signals.",
                     row.logical_id
                 )));
             }

@@ -163,6 +163,9 @@ pub(crate) struct Incarnation {
     /// The resources it needs.
     pub(crate) needs: BTreeSet<String>,
     pub(crate) metadata: Option<Value>,
+    /// How it is updated, where the template says so.
+    #[serde(default)]
+    pub(crate) update_policy: Option<Value>,
     /// The stack's tags when it was made or changed last.
     pub(crate) tags: Tags,
 }

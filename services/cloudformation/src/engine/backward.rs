@@ -87,7 +87,11 @@ impl Operator {
         // The row keeps what was attempted until the way back is done, so that it can be repeated.
         self.write_row(row.clone(), Some(None)).await?;
         let mut back = StackResource { current: before.clone(), ..row.clone() };
-        let outcome = match self.change(&back, &attempted).await {
+        let changed = match self.change(&back, &attempted).await {
+            Ok(()) => self.roll_if_outdated(&back, &attempted).await?,
+            Err(fault) => Err(fault),
+        };
+        let outcome = match changed {
             Ok(()) => self.settle(&back).await,
             Err(fault) => Err(fault),
         };

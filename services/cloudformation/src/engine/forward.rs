@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::drive::{Failure, OnFailure};
 use super::live::Live;
 use super::physical::{Reason, Settled};
-use super::{Halt, Operator, reason, signals};
+use super::{Halt, Operator, reason, rolling, signals};
 use crate::error::Error;
 use crate::store::{Incarnation, StackResource};
 use crate::template::{Evaluator, Graph, Inputs, Pseudo, Resource, Template, TemplateError};
@@ -26,6 +26,13 @@ pub(super) struct Goal {
     graph: Graph,
     /// The exports that were asked for.
     pub(super) imported: Mutex<BTreeSet<String>>,
+}
+
+/// The values of a resource's declaration.
+struct Evaluated {
+    properties: Map<String, Value>,
+    metadata: Option<Value>,
+    update_policy: Option<Value>,
 }
 
 /// How a step on a resource is called in its status.
@@ -203,6 +210,7 @@ impl Operator {
             declared: declared.body.clone(),
             needs,
             metadata: None,
+            update_policy: None,
             tags: self.stack.deployment.tags.clone(),
         }
     }
@@ -243,9 +251,10 @@ impl Operator {
         let needs = goal.graph.needs(name);
         let mut row = self.new_row(name, declared, Map::new(), needs);
         match self.evaluated(goal, declared) {
-            Ok((properties, metadata)) => {
-                row.current.properties = properties;
-                row.current.metadata = metadata;
+            Ok(found) => {
+                row.current.properties = found.properties;
+                row.current.metadata = found.metadata;
+                row.current.update_policy = found.update_policy;
             }
             Err(fault) => return self.fail(row, Verb::Create, fault).await,
         }
@@ -274,7 +283,8 @@ impl Operator {
         declared: &Resource,
         mut row: StackResource,
     ) -> Result<(), Failure> {
-        let (properties, metadata) = match self.evaluated(goal, declared) {
+        let Evaluated { properties, metadata, update_policy } = match self.evaluated(goal, declared)
+        {
             Ok(found) => found,
             Err(fault) => return self.fail(row, Verb::Update, fault).await,
         };
@@ -283,6 +293,7 @@ impl Operator {
             declared: declared.body.clone(),
             needs: goal.graph.needs(name),
             metadata,
+            update_policy,
             tags: self.stack.deployment.tags.clone(),
             ..old.clone()
         };
@@ -353,9 +364,29 @@ impl Operator {
     /// Changes the row's resource in place and waits until it is as wanted.
     async fn alter(&self, row: StackResource) -> Result<(), Failure> {
         let old = row.before.as_ref().map(|before| before.properties.clone()).unwrap_or_default();
-        match self.change(&row, &old).await {
-            Ok(()) => self.conclude(row, Verb::Update).await,
-            Err(fault) => self.fail(row, Verb::Update, fault).await,
+        if let Err(fault) = self.change(&row, &old).await {
+            return self.fail(row, Verb::Update, fault).await;
+        }
+        match self.roll_if_outdated(&row, &old).await {
+            Ok(Ok(())) => self.conclude(row, Verb::Update).await,
+            Ok(Err(fault)) => self.fail(row, Verb::Update, fault).await,
+            Err(Failure::Stopped) => self.cancel(row, Verb::Update).await,
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Replaces a group's instances where its update policy asks for it.
+    pub(super) async fn roll_if_outdated(
+        &self,
+        row: &StackResource,
+        old: &Map<String, Value>,
+    ) -> Result<Result<(), Reason>, Failure> {
+        match rolling::wanted(row.current.update_policy.as_ref()) {
+            Ok(Some(rolling)) if rolling::outdates(old, &row.current.properties) => {
+                self.roll(row, rolling).await
+            }
+            Ok(_) => Ok(Ok(())),
+            Err(fault) => Ok(Err(fault)),
         }
     }
 
@@ -385,18 +416,19 @@ impl Operator {
         Err(Failure::Stopped)
     }
 
-    /// The values of a resource's properties and metadata.
-    fn evaluated(
-        &self,
-        goal: &Goal,
-        declared: &Resource,
-    ) -> Result<(Map<String, Value>, Option<Value>), Reason> {
+    /// The values of a resource's properties, metadata and update policy.
+    fn evaluated(&self, goal: &Goal, declared: &Resource) -> Result<Evaluated, Reason> {
         let live = Live { operator: self, imported: &goal.imported };
         let evaluate = || -> Result<_, TemplateError> {
             let evaluator = Evaluator::new(&goal.template, &goal.inputs, &goal.pseudo, &live)?;
-            let properties = evaluator.properties(declared)?;
-            let metadata = declared.metadata.as_ref().map(|value| evaluator.evaluate(value));
-            Ok((properties, metadata.transpose()?.flatten()))
+            let value = |part: &Option<Value>| {
+                part.as_ref().map_or(Ok(None), |value| evaluator.evaluate(value))
+            };
+            Ok(Evaluated {
+                properties: evaluator.properties(declared)?,
+                metadata: value(&declared.metadata)?,
+                update_policy: value(&declared.update_policy)?,
+            })
         };
         evaluate().map_err(|fault| fault.to_string())
     }

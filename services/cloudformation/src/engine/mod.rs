@@ -12,6 +12,7 @@ mod forward;
 mod live;
 mod outcome;
 mod physical;
+mod rolling;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::store::{EXPORTS, RESOURCES, STACKS, Stack, StackResource};
 use crate::template::Pseudo;
+
+pub(crate) use rolling::check as check_update_policy;
 
 /// The task's name.
 pub(crate) const TASK: &str = "cloudformation.stacks";

@@ -40,10 +40,6 @@ pub(super) fn wanted(policy: &Value) -> Result<Option<Wanted>, String> {
     let Some(signal) = members.get("ResourceSignal") else {
         return Ok(None);
     };
-    let number = |value: &Value| match value.as_str() {
-        Some(text) => text.parse().ok(),
-        None => value.as_u64(),
-    };
     let count = match signal.get("Count") {
         None => 1,
         Some(value) => number(value)
@@ -63,8 +59,13 @@ pub(super) fn wanted(policy: &Value) -> Result<Option<Wanted>, String> {
     Ok(Some(Wanted { count, timeout, percent_min }))
 }
 
+/// A number, or a text that is one.
+pub(super) fn number(value: &Value) -> Option<u64> {
+    value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok())
+}
+
 /// An ISO 8601 duration of hours, minutes and seconds, as `PT1H30M`.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix("PT").filter(|rest| !rest.is_empty())?;
     let mut seconds = 0_u64;
     for (unit, length) in [('H', 3600), ('M', 60), ('S', 1)] {
