@@ -169,10 +169,11 @@ async fn a_new_launch_template_replaces_the_instances_in_batches() {
     reach(&root, "s", StackStatus::CreateComplete).await;
     root.call(update("s", &template(2, policy))).await.unwrap();
     reach(&root, "s", StackStatus::UpdateComplete).await;
-    let group = group.lock().unwrap();
-    assert!(group.instances.iter().all(|(_, version)| version == "2"), "{:?}", group.instances);
-    assert_eq!((group.launched, group.fewest), (6, 2));
-    drop(group);
+    {
+        let group = group.lock().unwrap();
+        assert!(group.instances.iter().all(|(_, version)| version == "2"), "{:?}", group.instances);
+        assert_eq!((group.launched, group.fewest), (6, 2));
+    }
     let told = told(&root, "s").await;
     assert!(
         told.contains(

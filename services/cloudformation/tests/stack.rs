@@ -170,6 +170,22 @@ async fn a_deletion_that_fails_can_be_tried_again() {
 }
 
 #[tokio::test]
+async fn what_is_still_in_use_is_deleted_when_it_is_free() {
+    let (cloud, world) = cloud().await;
+    let root = cloud.root();
+    let stack = created(&root, "chain", CHAIN).await;
+    world.busy.lock().unwrap().insert("delete B".to_owned());
+    root.call(delete("chain")).await.unwrap();
+    poll::until("C to go", || async {
+        world.done.lock().unwrap().contains(&"delete C".to_owned()).then_some(())
+    })
+    .await;
+    world.busy.lock().unwrap().clear();
+    reach(&root, &stack.stack_id.unwrap(), StackStatus::DeleteComplete).await;
+    assert!(world.values().is_empty());
+}
+
+#[tokio::test]
 async fn stacks_carry_their_tags_and_their_own() {
     let (cloud, world) = cloud().await;
     let root = cloud.root();

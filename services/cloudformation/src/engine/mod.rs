@@ -91,6 +91,8 @@ pub(super) struct Operator {
     pub(super) client: Result<Client, ServiceError>,
     /// The resources as last written.
     pub(super) rows: Mutex<BTreeMap<String, StackResource>>,
+    /// Values that events do not show.
+    hidden: Vec<String>,
     /// What other stacks export.
     pub(super) exports: BTreeMap<String, String>,
     /// Says that waiting steps are to stop.
@@ -119,6 +121,7 @@ impl Operator {
             store,
             account,
             client,
+            hidden: crate::request::hidden_values(&stack.deployment),
             rows: Mutex::new(rows.into_iter().map(|row| (row.logical_id.clone(), row)).collect()),
             exports: exports
                 .into_iter()
@@ -216,8 +219,7 @@ impl Operator {
     /// The properties as events show them, without the values of parameters that are not shown.
     fn shown_properties(&self, row: &StackResource) -> Option<String> {
         let text = serde_json::to_string(&row.current.properties).ok()?;
-        let hidden = crate::request::hidden_values(&self.stack.deployment);
-        Some(hidden.iter().fold(text, |text, value| text.replace(value, "****")))
+        Some(self.hidden.iter().fold(text, |text, value| text.replace(value, "****")))
     }
 
     /// An event of this operation.

@@ -22,6 +22,10 @@ const PAUSE: std::ops::RangeInclusive<Duration> =
 /// How often a throttled call is repeated, each time after twice the pause.
 const THROTTLED_MAX: u32 = 8;
 
+/// How often, and after what pause, a deletion is tried again that something still stands against.
+const BUSY_MAX: u32 = 240;
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
+
 /// How waiting for a resource ended.
 pub(super) enum Settled {
     /// It is as wanted.
@@ -168,10 +172,17 @@ impl Operator {
         F: Future<Output = Result<Progress, ServiceError>>,
     {
         let end = self.now() + SETTLE_MAX;
+        let mut busy = 0;
         loop {
-            let pause = match patiently(&step).await.map_err(|error| worded(kind, &error))? {
-                Progress::Done(_) => return Ok(()),
-                Progress::Wait(pause) => pause.clamp(*PAUSE.start(), *PAUSE.end()),
+            let pause = match patiently(&step).await {
+                Ok(Progress::Done(_)) => return Ok(()),
+                Ok(Progress::Wait(pause)) => pause.clamp(*PAUSE.start(), *PAUSE.end()),
+                // What used it a moment ago may still be on its way out.
+                Err(error) if busy < BUSY_MAX && is_in_use(&error) => {
+                    busy += 1;
+                    BUSY_PAUSE
+                }
+                Err(error) => return Err(worded(kind, &error)),
             };
             if self.now() >= end {
                 return Err("Exceeded attempts to wait".to_owned());
@@ -301,6 +312,24 @@ where
 
 fn is_throttled(error: &ServiceError) -> bool {
     matches!(error.code.as_str(), "RequestLimitExceeded" | "Throttling" | "ThrottlingException")
+}
+
+/// Whether a service refuses to delete a thing because another one uses it, or because it is
+/// still at work itself.
+fn is_in_use(error: &ServiceError) -> bool {
+    const CODES: [&str; 10] = [
+        "CacheSubnetGroupInUse",
+        "DeleteConflict",
+        "DependencyViolation",
+        "InvalidDBInstanceState",
+        "InvalidDBParameterGroupState",
+        "InvalidDBSubnetGroupStateFault",
+        "InvalidReplicationGroupState",
+        "ResourceInUse",
+        "ScalingActivityInProgress",
+        "ResourceInUseFault",
+    ];
+    CODES.contains(&error.code.as_str())
 }
 
 /// A service's error as CloudFormation puts it into an event.

@@ -38,6 +38,8 @@ pub struct World {
     pub done: Mutex<Vec<String>>,
     /// What fails, as `create A`.
     pub faults: Mutex<BTreeSet<String>>,
+    /// What is refused because another still uses it, as `delete A`.
+    pub busy: Mutex<BTreeSet<String>>,
     /// The resources that are never as wanted yet.
     pub held: Mutex<BTreeSet<String>>,
     made: Mutex<u32>,
@@ -80,6 +82,9 @@ impl World {
 
     fn act(&self, verb: &str, name: &str) -> Result<(), ServiceError> {
         let what = format!("{verb} {name}");
+        if self.busy.lock().unwrap().contains(&what) {
+            return Err(ServiceError::new("DependencyViolation", format!("{name} is in use")));
+        }
         if self.faults.lock().unwrap().contains(&what) {
             return Err(ServiceError::new("Broken", format!("{what} is broken")));
         }
