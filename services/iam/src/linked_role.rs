@@ -65,6 +65,15 @@ const LINKED: &[Linked] = &[
     },
 ];
 
+/// The name of the service-linked role of `service`; none for a service that has none.
+pub(crate) fn name_of(service: &str, suffix: Option<&str>) -> Option<String> {
+    let linked = LINKED.iter().find(|linked| linked.service == service)?;
+    Some(match suffix {
+        Some(suffix) => format!("{}_{suffix}", linked.role),
+        None => linked.role.to_owned(),
+    })
+}
+
 /// The service-linked role of `service` as it is made; none for a service that has none.
 pub(crate) fn fresh(
     service: &str,
@@ -74,10 +83,7 @@ pub(crate) fn fresh(
     random: &dyn Random,
 ) -> Option<Role> {
     let linked = LINKED.iter().find(|linked| linked.service == service)?;
-    let name = match suffix {
-        Some(suffix) => format!("{}_{suffix}", linked.role),
-        None => linked.role.to_owned(),
-    };
+    let name = name_of(service, suffix)?;
     let policy = managed::all()
         .iter()
         .find(|policy| policy.is_for_service_linked_roles() && policy.name == linked.policy)?;
