@@ -264,7 +264,7 @@ impl Cluster {
         let target = target.id.clone();
         self.fail_over(&target).await?;
         self.wake.notify_one();
-        Ok(target)
+        Ok(self.primary()?.node.id.clone())
     }
 
     /// Tells that a node's process has ended, as the host saw it. The word may be late or wrong: the

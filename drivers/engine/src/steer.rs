@@ -43,6 +43,9 @@ const SMALL_MAX: Duration = Duration::from_secs(20);
 /// How long a follower may take to connect to its source.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
 
+/// How long a cache's followers may take to read what their dead primary has sent.
+const SETTLED_MAX: Duration = Duration::from_millis(300);
+
 /// How often it is asked meanwhile.
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 
@@ -217,6 +220,10 @@ impl Cluster {
             let fenced = self.host.fence(&former.node).await;
             fenced.map_err(|source| host_error("fence", &former.node, source))?;
         }
+        let target = match self.best_effort() {
+            true => self.furthest().await.unwrap_or(target),
+            false => target,
+        };
         let drained = timeout(PROMOTE_MAX, target.control.drain()).await;
         let position = drained.map_err(|_| Error::Timeout("a follower to apply its log"))??;
         let seed = target.node.marker().map_or(Seed::Copy, |marker| marker.seed);
@@ -245,6 +252,28 @@ impl Cluster {
         let node = target.node.id.clone();
         self.host.notice(Event::Promoted { node, took: began.elapsed() });
         Ok(())
+    }
+
+    /// The follower that holds the most of what the primary wrote, now that it writes no more and all
+    /// of them have read what was on its way.
+    async fn furthest(&self) -> Option<Arc<Member>> {
+        let until = Instant::now() + SETTLED_MAX;
+        let followers: Vec<_> =
+            self.members().into_iter().filter(|member| member.role() != Role::Primary).collect();
+        loop {
+            let states = followers.iter().map(|member| async {
+                let answer = timeout(SETTLED_MAX, member.control.state()).await;
+                answer.ok().and_then(Result::ok).map(|state| (Arc::clone(member), state))
+            });
+            let states: Vec<_> =
+                futures_util::future::join_all(states).await.into_iter().flatten().collect();
+            let reading = states.iter().any(|(_, state)| state.receiving);
+            if !reading || Instant::now() > until {
+                let best = states.into_iter().max_by_key(|(_, state)| state.offset);
+                return best.map(|(member, _)| member);
+            }
+            tokio::time::sleep(SETTLE_POLL / 4).await;
+        }
     }
 
     async fn promote(&self, target: &Member) -> Result<()> {
