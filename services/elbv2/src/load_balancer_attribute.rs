@@ -68,6 +68,11 @@ pub(crate) fn is_protected(load_balancer: &LoadBalancer) -> bool {
     is_on(TABLE, &load_balancer.attributes, PROTECTION)
 }
 
+/// The default of an attribute.
+pub(crate) fn default_of(name: &str) -> Option<&'static str> {
+    TABLE.iter().find(|it| it.name == name).map(|it| it.default)
+}
+
 /// What the attributes mean to a node.
 pub(crate) fn for_node(set: &Attributes) -> proxy::Attributes {
     let of = |name| value(TABLE, set, name);

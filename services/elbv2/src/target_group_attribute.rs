@@ -58,6 +58,11 @@ const fn fixed(name: &'static str, default: &'static str) -> Attribute {
     Attribute { name, default, takes: Takes::DefaultOnly }
 }
 
+/// The default of an attribute.
+pub(crate) fn default_of(name: &str) -> Option<&'static str> {
+    TABLE.iter().find(|it| it.name == name).map(|it| it.default)
+}
+
 /// What the attributes mean to a node.
 pub(crate) struct Settings {
     pub(crate) algorithm: Algorithm,
