@@ -95,8 +95,11 @@ impl TestClient {
         let (mut parts, body) = request.into_parts();
         let host = HeaderValue::from_str(&self.address.to_string()).expect("an address");
         parts.headers.insert(http::header::HOST, host);
-        let credentials =
-            Credentials { access_key_id: &self.access_key_id, secret: SECRET, session_token: None };
+        let credentials = Credentials {
+            access_key_id: &self.access_key_id,
+            secret: &self.secret,
+            session_token: self.session_token.as_deref(),
+        };
         let sig = sigv4::Parts::of(&parts.method, &parts.uri, &parts.headers);
         let scope = Scope { region: REGION, service };
         let signed =

@@ -19,7 +19,11 @@ impl Stack {
         let key = &region.first.administrator.access_key_id;
         let caller = region.directory.access_key(key).await.unwrap().unwrap().caller;
         let ctx = ResourceCtx {
-            client: region.cloud.kernel.client_for(caller, "cloudformation.amazonaws.com"),
+            client: region
+                .cloud
+                .kernel
+                .client_for(caller, "cloudformation.amazonaws.com")
+                .via("cloudformation.amazonaws.com"),
             stack_name: "web".to_owned(),
             stack_id: "arn:aws:cloudformation:x".to_owned(),
             logical_id: "Thing".to_owned(),
