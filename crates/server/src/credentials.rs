@@ -67,7 +67,10 @@ impl Credentials {
     /// Reads them.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| {
-            format!("no region was started here yet ({} is missing); run: skyhold up", path.display())
+            format!(
+                "no region was started here yet ({} is missing); run: skyhold up",
+                path.display()
+            )
         })?;
         Ok(serde_json::from_str(&text)?)
     }

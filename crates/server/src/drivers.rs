@@ -41,10 +41,8 @@ impl Drivers {
             egress: true,
             public_pool: PUBLIC_POOL.parse()?,
         };
-        let supervisor: Vec<OsString> = vec![
-            std::env::current_exe()?.into_os_string(),
-            "zone".into(),
-        ];
+        let supervisor: Vec<OsString> =
+            vec![std::env::current_exe()?.into_os_string(), "zone".into()];
         let linux_machine = Arc::new(LinuxMachine::new(MachineOptions {
             data_dir: paths.data.clone(),
             run_dir: paths.run(),

@@ -3,14 +3,16 @@
 //! as it lives, whether or not the control plane does.
 
 use std::net::{SocketAddr, SocketAddrV4};
-
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use ec2::VpcServicesConfig;
+use elbv2::NodeMessage;
 use gateway::Gateway;
 use machine::program::Control;
 use machine::zone::{self, ZoneOptions};
@@ -46,12 +48,58 @@ pub(crate) fn zone(arguments: &ZoneArguments, paths: &Paths) -> Result<ExitCode>
 pub(crate) fn program(arguments: &ProgramArguments) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let _control = Control::inherit().context("a zone starts this, not a person")?;
+        let control = Control::inherit().context("a zone starts this, not a person")?;
         match arguments.name.as_str() {
+            "alb-node" => alb_node(control).await,
+            "vpc-services" => vpc_services(control).await,
             other => bail!("there is no part of the data plane called {other}"),
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn alb_node(mut control: Control) -> Result<()> {
+    let mut node: Option<proxy::Node> = None;
+    while let Some(call) = control.receive().await? {
+        let answer = match serde_json::from_slice(&call.message)? {
+            NodeMessage::Configure(config) => {
+                let configured = match &node {
+                    Some(node) => node.configure(config).await,
+                    None => proxy::Node::start(config).await.map(|started| node = Some(started)),
+                };
+                configured.err().map(|fault| fault.to_string().into_bytes()).unwrap_or_default()
+            }
+            NodeMessage::Status => match &node {
+                Some(node) => serde_json::to_vec(&node.status())?,
+                None => Vec::new(),
+            },
+        };
+        control.answer(call, &answer).await?;
+    }
+    if let Some(node) = node {
+        node.shutdown(Duration::ZERO).await;
+    }
+    Ok(())
+}
+
+async fn vpc_services(mut control: Control) -> Result<()> {
+    let dns = dns::Dns::start(dns::Zones::default(), Arc::new(in_namespace)).await;
+    let imds = imds::Imds::start(imds::Metadata::default(), Arc::new(in_namespace)).await;
+    while let Some(call) = control.receive().await? {
+        let config: VpcServicesConfig = serde_json::from_slice(&call.message)?;
+        dns.configure(config.dns).await;
+        imds.configure(config.imds).await;
+        control.answer(call, b"ok").await?;
+    }
+    Ok(())
+}
+
+/// Opens a socket inside a network namespace.
+fn in_namespace(
+    path: &Path,
+    open: Box<dyn FnOnce() -> std::io::Result<OwnedFd> + Send>,
+) -> std::io::Result<OwnedFd> {
+    net::in_namespace(path, open)
 }
 
 /// Serves the AWS APIs where instances reach them: at the fabric's public endpoint address. It

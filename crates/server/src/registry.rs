@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::Region;
 use kernel::ServiceDef;
+use kernel::cipher::Cipher;
 
 use crate::drivers::Drivers;
 use crate::paths::Paths;
@@ -17,16 +18,33 @@ pub(crate) fn services(
     directory: &Arc<iam::Directory>,
     key: [u8; 32],
 ) -> Vec<ServiceDef> {
-    let _ = (paths, drivers, directory, key);
-    vec![sts::service().into()]
+    let d = drivers.clone();
+    let cipher = Cipher::new(key, Arc::new(SystemRandom));
+    let _ = paths;
+    vec![
+        autoscaling::service().into(),
+        cloudformation::service().into(),
+        ec2::service(ec2::Drivers {
+            net: d.net.clone(),
+            net_options: d.net_options.clone(),
+            machine: d.machine.clone(),
+            host: Arc::new(ec2::LocalHost::new(d.images.clone(), d.volumes.clone())),
+        })
+        .into(),
+        elbv2::service(elbv2::Drivers { net: d.net.clone(), machine: d.machine.clone() }).into(),
+        iam::service(directory.clone()).into(),
+        secretsmanager::service(secretsmanager::Drivers { cipher: cipher.clone() }).into(),
+        ssm::service(ssm::Drivers { cipher }).into(),
+        sts::service().into(),
+    ]
 }
 
 /// The services' tables, for those who only read them. Nothing on the host is touched.
 pub(crate) async fn tables() -> anyhow::Result<Vec<ServiceDef>> {
-    let folder = Path::new("/nonexistent");
-    let paths = Paths::new(folder);
+    let paths = Paths::new(Path::new("/nonexistent"));
     let drivers = Drivers::open(&paths, &Region::new("ap-northeast-2"))?;
-    let store = store::Store::open(&std::env::temp_dir().join(format!("skyhold-ledger-{}", std::process::id())), store::Options::ephemeral()).await?;
+    let folder = std::env::temp_dir().join(format!("skyhold-ledger-{}", std::process::id()));
+    let store = store::Store::open(&folder, store::Options::ephemeral()).await?;
     let random = Arc::new(SystemRandom);
     let clock = Arc::new(kernel::clock::RegionClock::default());
     let directory = Arc::new(iam::Directory::new(store, clock, random));

@@ -46,10 +46,8 @@ pub(crate) fn run(paths: &Paths, options: &StartOptions) -> Result<ExitCode> {
     private_folder(&paths.data)?;
     private_folder(&paths.run())?;
     let _lock = lock(paths)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let served = runtime.block_on(serve(paths, options));
     runtime.shutdown_timeout(Duration::from_secs(1));
     if options.ephemeral {
@@ -76,7 +74,8 @@ fn lock(paths: &Paths) -> Result<std::fs::File> {
 
 async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
     let store_options = if options.ephemeral { Options::ephemeral() } else { Options::default() };
-    let store = Store::open(&paths.store(), store_options).await.context("cannot open the store")?;
+    let store =
+        Store::open(&paths.store(), store_options).await.context("cannot open the store")?;
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let clock = Arc::new(RegionClock::new(clock_setting(paths)));
     let key = credentials::sealing_key(&paths.keys(), &*random)?;
@@ -92,7 +91,8 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
         account: keys.account_id.parse()?,
         endpoint_url: endpoint_url.clone(),
     };
-    let mut builder = Builder::new(settings, store.clone(), clock.clone(), random, identity.clone(), key);
+    let mut builder =
+        Builder::new(settings, store.clone(), clock.clone(), random, identity.clone(), key);
     for def in registry::services(paths, &drivers, &identity, key) {
         builder = builder.service(def);
     }

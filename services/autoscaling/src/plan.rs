@@ -65,7 +65,7 @@ fn counts(group: &Group, members: &[&Member]) -> BTreeMap<String, usize> {
     counts
 }
 
-fn usable<'a>(group: &'a Group, now: Timestamp) -> Vec<&'a Subnet> {
+fn usable(group: &Group, now: Timestamp) -> Vec<&Subnet> {
     let rested = |zone: &str| {
         group.failed_zones.get(zone).is_none_or(|failed| now.since(*failed) >= ZONE_REST)
     };

@@ -73,7 +73,10 @@ impl Demo {
         command.arg("--template-file").arg(&template);
         command.args(["--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"]);
         command.arg("--parameter-overrides");
-        command.args([&format!("ArtifactBucket={bucket}"), &format!("ArtifactKey={}", blueprint.archive)]);
+        command.args([
+            &format!("ArtifactBucket={bucket}"),
+            &format!("ArtifactKey={}", blueprint.archive),
+        ]);
         command.args(&self.parameters);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let started = Instant::now();
@@ -126,9 +129,9 @@ impl Aws {
     }
 
     fn output_of(&self, arguments: &[&str]) -> Result<Output> {
-        self.command(arguments).output().context(
-            "the AWS CLI is not installed; run: pip install awscli (or cargo xtask setup)",
-        )
+        self.command(arguments)
+            .output()
+            .context("the AWS CLI is not installed; run: pip install awscli (or cargo xtask setup)")
     }
 
     fn run(&self, arguments: &[&str]) -> Result<Json> {

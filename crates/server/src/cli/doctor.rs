@@ -45,7 +45,9 @@ impl Doctor {
             }
             print(&format!("data     {}", paths.data.display()));
             print("names    the region's DNS answers on 127.0.0.1:5354; to point the host at it:");
-            print("         resolvectl dns lo 127.0.0.1:5354 && resolvectl domain lo '~amazonaws.com'");
+            print(
+                "         resolvectl dns lo 127.0.0.1:5354 && resolvectl domain lo '~amazonaws.com'",
+            );
         }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

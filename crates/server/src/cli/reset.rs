@@ -36,8 +36,7 @@ impl Reset {
             }
         }
         start::down(paths)?;
-        std::fs::remove_dir_all(&paths.data)
-            .with_context(|| format!("cannot delete {folder}"))?;
+        std::fs::remove_dir_all(&paths.data).with_context(|| format!("cannot delete {folder}"))?;
         super::print(&format!("{folder} is gone"));
         Ok(ExitCode::SUCCESS)
     }
