@@ -29,7 +29,7 @@ use self::settings::{DeviceSettings, InterfaceSettings, MetadataSettings, Profil
 use self::store::{INSTANCES, Instance};
 use crate::error::{Error, Result};
 use crate::vpc::store::{INTERFACES_BY_INSTANCE, Interface};
-use crate::{Drivers, image, key_pair, launch_template, tags, volume};
+use crate::{Drivers, cfn, image, key_pair, launch_template, tags, volume};
 
 /// Adds the family's operations, tasks and resource types.
 pub(crate) fn register(service: Service<Drivers>) -> Service<Drivers> {
@@ -53,7 +53,7 @@ pub(crate) fn register(service: Service<Drivers>) -> Service<Drivers> {
         .operation(iam_profile::describe_iam_instance_profile_associations)
         .operation(types::describe_instance_types)
         .operation(types::describe_instance_type_offerings);
-    register_sources(service)
+    cfn::register_instances(register_sources(service))
         .task(
             Task::keyed("ec2.instances", reconcile::keys, reconcile::run)
                 .wakes_on(&["ec2.instances", "ec2.interface_states"]),

@@ -86,7 +86,7 @@ async fn instance_types_are_told_with_their_limits() {
     assert_eq!(micro.memory_info.unwrap().size_in_mi_b, Some(1024));
     assert_eq!(micro.v_cpu_info.unwrap().default_v_cpus, Some(2));
     let unknown = DescribeInstanceTypesInput {
-        instance_types: vec!["t3.huge".to_owned()],
+        instance_types: vec!["m1.small".to_owned()],
         ..Default::default()
     };
     assert_eq!(code(lab.root.call(unknown).await), "InvalidInstanceType");

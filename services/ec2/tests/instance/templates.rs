@@ -84,7 +84,11 @@ async fn templates_are_changed_told_and_removed() {
     assert_eq!(code(lab.root.call(bad).await), malformed);
     let second = CreateLaunchTemplateVersionInput {
         launch_template_name: Some("web".to_owned()),
-        launch_template_data: RequestLaunchTemplateData::default(),
+        launch_template_data: RequestLaunchTemplateData {
+            key_name: None,
+            instance_type: Some("t3.small".to_owned()),
+            ..Default::default()
+        },
         ..Default::default()
     };
     lab.root.call(second).await.unwrap();
