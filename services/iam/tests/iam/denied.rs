@@ -49,7 +49,7 @@ async fn every_operation_is_denied_without_permission() {
         let mut input = Fields::new();
         for member in shape.map(|shape| model.members(shape)).unwrap_or_default() {
             if member.required {
-                input.push(&member.name, value(&member.name, &region.account()));
+                input.push(member.name, value(member.name, &region.account()));
             }
         }
         let (caller, request) = (caller.clone(), RequestInfo::default());

@@ -1,4 +1,5 @@
 //! IAM over HTTP, in a region whose principals it keeps itself.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod denied;
 mod policies;

@@ -192,10 +192,8 @@ async fn tags_are_kept_without_regard_to_case_and_decide_access() {
     let region = Region::start().await;
     let admin = region.admin();
     let tag = |key: &str, value: &str| Tag { key: key.to_owned(), value: value.to_owned() };
-    let document = format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"iam:DeleteRole","Resource":"*","Condition":{{"StringEquals":{{"aws:ResourceTag/team":"a"}}}}}}]}}"#
-    );
-    let bob = region.user("bob", Some(&document)).await;
+    let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:DeleteRole","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"a"}}}]}"#;
+    let bob = region.user("bob", Some(document)).await;
     let input = CreateRoleInput {
         role_name: "r".to_owned(),
         assume_role_policy_document: trust("Service", "ec2.amazonaws.com"),
