@@ -55,6 +55,7 @@ pub(crate) struct TestHost {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) cut: Mutex<BTreeSet<String>>,
     pub(crate) primary: watch::Sender<u16>,
+    closed: AtomicBool,
 }
 
 impl TestHost {
@@ -107,19 +108,29 @@ impl TestHost {
         self.events.lock().unwrap().iter().any(wanted)
     }
 
-    /// Kills all that is left.
-    pub(crate) fn clean(&self) {
-        for process in self.processes.lock().unwrap().values() {
-            if !process.ended.load(Ordering::SeqCst) {
-                let _ = kill_process(Pid::from_raw(process.pid).unwrap(), Signal::KILL);
-            }
+    /// Kills all that is left, lets nothing start again, and waits until all is gone, so that the
+    /// folder that they wrote to can be deleted.
+    fn clean(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let ids: Vec<_> = self.processes.lock().unwrap().keys().cloned().collect();
+        for id in &ids {
+            self.signal(id, Signal::KILL);
+        }
+        let end = Instant::now() + Duration::from_secs(5);
+        let all_ended = || {
+            let processes = self.processes.lock().unwrap();
+            processes.values().all(|process| process.ended.load(Ordering::SeqCst))
+        };
+        while !all_ended() && Instant::now() < end {
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 }
 
-impl Drop for TestHost {
+impl Drop for Bench {
     fn drop(&mut self) {
-        self.clean();
+        self.watching.abort_all();
+        self.host.clean();
     }
 }
 
@@ -136,6 +147,9 @@ pub(crate) struct Hosting(pub(crate) Arc<TestHost>);
 #[async_trait]
 impl Host for Hosting {
     async fn start(&self, node: &Node, process: &EngineProcess) -> io::Result<()> {
+        if self.0.closed.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let owner = Owner { uid: process.uid, gid: process.gid };
         let command = RootCommand::new(&self.0.root.path, owner, process.argv.clone())
             .envs(&process.env)
@@ -285,6 +299,7 @@ impl Bench {
             events: Mutex::default(),
             cut: Mutex::default(),
             primary: watch::channel(port).0,
+            closed: AtomicBool::new(false),
         });
         let hosting = Arc::new(Hosting(Arc::clone(&host)));
         let cluster = Arc::new(Cluster::new(spec.clone(), nodes.clone(), hosting)?);
