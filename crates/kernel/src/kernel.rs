@@ -324,6 +324,10 @@ impl Kernel {
         let name = schema.operation(operation).ok_or_else(|| unknown(operation))?.name;
         let mut verdict = Verdict::default();
         let result = self.try_serve(schema, name, &input, &caller, &request, &mut verdict).await;
+        if let Some(cause) = result.as_ref().err().and_then(|error| error.cause.as_ref()) {
+            let request_id = &request.request_id;
+            tracing::error!(service, operation, request_id, %cause, "a call failed inside");
+        }
         let error = result.as_ref().err().map(|e| (e.code.as_str(), e.message.as_str()));
         let facts = Facts {
             time: self.clock.now(),

@@ -63,6 +63,12 @@ const LINKED: &[Linked] = &[
         policy: "ElastiCacheServiceRolePolicy",
         suffixes: false,
     },
+    Linked {
+        service: "ssm.amazonaws.com",
+        role: "AWSServiceRoleForAmazonSSM",
+        policy: "AmazonSSMServiceRolePolicy",
+        suffixes: false,
+    },
 ];
 
 /// The name of the service-linked role of `service`; none for a service that has none.

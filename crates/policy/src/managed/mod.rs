@@ -69,7 +69,7 @@ macro_rules! managed {
     };
 }
 
-static POLICIES: [ManagedPolicy; 22] = [
+static POLICIES: [ManagedPolicy; 23] = [
     managed!(
         "AWSCloudFormationFullAccess",
         "/",
@@ -137,6 +137,12 @@ static POLICIES: [ManagedPolicy; 22] = [
         "The policy for Amazon EC2 Role to enable AWS Systems Manager service core functionality.",
     ),
     managed!("AmazonSSMReadOnlyAccess", "/", "v1", "Provides read only access to Amazon SSM.",),
+    managed!(
+        "AmazonSSMServiceRolePolicy",
+        "/aws-service-role/",
+        "v15",
+        "Provides access to AWS Resources managed or used by Amazon SSM.",
+    ),
     managed!(
         "AmazonVPCFullAccess",
         "/",
