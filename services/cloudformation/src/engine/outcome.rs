@@ -1,5 +1,5 @@
-//! The end of a forward phase that succeeded: outputs, exports and imports, and what an update leaves
-//! behind.
+//! The end of a forward phase that succeeded: outputs, exports and imports, and what an update
+//! leaves behind.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;

@@ -520,8 +520,10 @@ mod tests {
     #[test]
     fn replacement_spreads_through_references() {
         let old = "Resources:\n  A: {Type: T, UpdateReplacePolicy: Retain, Properties: {Rn: 1}}\n  \
-                   B: {Type: T, Properties: {Ra: !Ref A}}\n  C: {Type: T, Properties: {n: !Sub '${B}'}}\n  \
-                   D: {Type: T, Properties: {R: !GetAtt C.Arn}}\n  E: {Type: T, Properties: {Cn: 1}}\n  \
+                   B: {Type: T, Properties: {Ra: !Ref A}}\n  \
+                   C: {Type: T, Properties: {n: !Sub '${B}'}}\n  \
+                   D: {Type: T, Properties: {R: !GetAtt C.Arn}}\n  \
+                   E: {Type: T, Properties: {Cn: 1}}\n  \
                    F: {Type: T, Properties: {n: !Ref D}}";
         let new = old.replace("{Rn: 1}", "{Rn: 2}").replace("{Cn: 1}", "{Cn: 2}");
         assert_eq!(

@@ -27,8 +27,8 @@ pub(super) enum Function {
 
 const SUPPORTED: &str = "Fn::Base64, Fn::GetAtt, Fn::GetAZs, Fn::ImportValue, Fn::Join, Fn::Split, \
      Fn::FindInMap, Fn::Select, Ref, Fn::Equals, Fn::If, Fn::Not, Condition, Fn::And, Fn::Or, \
-     Fn::Contains, Fn::EachMemberEquals, Fn::EachMemberIn, Fn::ValueOf, Fn::ValueOfAll, Fn::RefAll, \
-     Fn::Sub, Fn::Cidr";
+     Fn::Contains, Fn::EachMemberEquals, Fn::EachMemberIn, Fn::ValueOf, Fn::ValueOfAll, \
+     Fn::RefAll, Fn::Sub, Fn::Cidr";
 
 /// The call that an object is: a single member named after a function.
 pub(super) fn call(members: &Map<String, Value>) -> Result<Option<(Function, &Value)>> {

@@ -239,7 +239,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_order_respects_every_need(edges in prop::collection::vec((0_u8..12, 0_u8..12), 0..40)) {
+        fn every_order_respects_every_need(
+            edges in prop::collection::vec((0_u8..12, 0_u8..12), 0..40),
+        ) {
             let mut needs: BTreeMap<String, BTreeSet<String>> =
                 (0..12).map(|i| (format!("R{i}"), BTreeSet::new())).collect();
             // Arrows from larger to smaller numbers only: no cycles.
