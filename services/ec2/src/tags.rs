@@ -6,7 +6,7 @@ use ec2_api::{
     CreateTagsInput, CreateTagsOutput, DeleteTagsInput, DeleteTagsOutput, DescribeTagsInput,
     DescribeTagsOutput, Tag, TagDescription, TagSpecification,
 };
-use kernel::Service;
+use kernel::{Service, ServiceError};
 use serde::{Deserialize, Serialize};
 use store::{ReadTx, Record, Table, WriteTx};
 
@@ -39,7 +39,17 @@ pub(crate) const TAGS: Table<Tagged> = Table::new("ec2.tags");
 const RESOURCES_MAX: usize = 1000;
 
 pub(crate) fn register(service: Service<Drivers>) -> Service<Drivers> {
-    service.operation(create_tags).operation(delete_tags).operation(describe_tags)
+    service
+        .operation(create_tags)
+        .operation(delete_tags)
+        .operation(describe_tags)
+        .resource_tags(of_arn)
+}
+
+/// The tags of the resource that `arn` names, for `aws:ResourceTag` conditions.
+async fn of_arn(ctx: Ctx, arn: String) -> std::result::Result<Tags, ServiceError> {
+    let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
+    Ok(ctx.store.read(|tx| of(tx, &id)).await?)
 }
 
 /// Begins the tags of a new resource of `kind`.

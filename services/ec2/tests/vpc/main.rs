@@ -1,0 +1,10 @@
+//! Networks over HTTP, with simulated drivers.
+
+mod address;
+mod fabric;
+mod group;
+mod interface;
+mod network;
+mod region;
+mod routes;
+mod tags;
