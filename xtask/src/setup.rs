@@ -1,16 +1,21 @@
 //! What the host must have: Debian packages, and the AWS clients in a Python environment of
 //! Skyhold's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::shell;
 
-/// Debian packages by the program that shows they are there.
+/// Debian packages, each by the program or file that shows it is there.
 const PACKAGES: &[(&str, &str)] = &[
+    // Images and engines are unpacked from Debian's packages, whose signatures are checked.
     ("mmdebstrap", "mmdebstrap"),
+    ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     ("newuidmap", "uidmap"),
+    // Root volumes are file systems in files.
+    ("mkfs.ext4", "e2fsprogs"),
+    // Tests look at the fabric, and log in to instances, with programs that are not ours.
     ("ip", "iproute2"),
     ("curl", "curl"),
     ("ssh", "openssh-client"),
@@ -43,20 +48,24 @@ pub(crate) fn python_bin() -> PathBuf {
 
 fn install_packages() -> Result<()> {
     let missing: Vec<&str> =
-        PACKAGES.iter().filter(|(program, _)| !is_on_path(program)).map(|(_, p)| *p).collect();
+        PACKAGES.iter().filter(|(sign, _)| !is_there(sign)).map(|(_, p)| *p).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    if !is_on_path("apt-get") {
+    if !is_there("apt-get") {
         bail!("this host lacks {missing:?}; install them with its own package manager");
     }
+    install(&missing)
+}
+
+fn install(packages: &[&str]) -> Result<()> {
     if shell::output("id", &["-u"])? != "0" {
-        bail!("this host lacks packages; run: sudo apt-get install {}", missing.join(" "));
+        bail!("this host lacks packages; run: sudo apt-get install {}", packages.join(" "));
     }
     shell::run("apt-get", &["update", "-qq"])?;
     let mut install = shell::command("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
-    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing);
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
     shell::check(&mut install)
 }
 
@@ -69,8 +78,9 @@ fn install_python() -> Result<()> {
     }
     std::fs::create_dir_all(&environment)?;
     let path = environment.to_string_lossy().into_owned();
+    // Debian's own Python makes environments only with a package of its own.
     if shell::run("python3", &["-m", "venv", "--clear", &path]).is_err() {
-        shell::run("apt-get", &["install", "-y", "-qq", "python3-venv"])?;
+        install(&["python3-venv"])?;
         shell::run("python3", &["-m", "venv", "--clear", &path])?;
     }
     let pip = python_bin().join("pip").to_string_lossy().into_owned();
@@ -81,8 +91,13 @@ fn install_python() -> Result<()> {
     Ok(())
 }
 
-fn is_on_path(program: &str) -> bool {
-    let folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    folders.iter().any(|folder| std::path::Path::new(folder).join(program).exists())
-        || shell::output("sh", &["-c", &format!("command -v {program}")]).is_ok()
+/// Whether the host has a program, or a file given by its whole path.
+fn is_there(sign: &str) -> bool {
+    if sign.starts_with('/') {
+        return Path::new(sign).exists();
+    }
+    let usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = usual.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
+    folders.any(|folder| folder.join(sign).exists())
 }
