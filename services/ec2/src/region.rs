@@ -157,7 +157,7 @@ pub(crate) async fn describe_account_attributes(
     input: DescribeAccountAttributesInput,
 ) -> Result<DescribeAccountAttributesOutput> {
     default_vpc::ensure(&ctx).await?;
-    let default = ctx.store.read(|tx| default_vpc::find(tx)).await?;
+    let default = ctx.store.read(default_vpc::find).await?;
     let default = default.map_or_else(|| "none".to_owned(), |vpc| vpc.id.to_string());
     let all = [
         (AccountAttributeName::SupportedPlatforms, "VPC".to_owned()),

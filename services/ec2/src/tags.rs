@@ -65,13 +65,13 @@ pub(crate) fn begin(
 
 /// Ends the tags of a resource that goes.
 pub(crate) fn end(tx: &mut WriteTx<'_>, resource: impl ToString) -> Result<()> {
-    tx.delete(&TAGS, &resource.to_string())?;
+    tx.delete(&TAGS, resource.to_string())?;
     Ok(())
 }
 
 /// The tags of a resource.
 pub(crate) fn of(tx: &ReadTx<'_>, resource: impl ToString) -> Result<Tags> {
-    Ok(tx.get(&TAGS, &resource.to_string())?.map(|row| row.tags).unwrap_or_default())
+    Ok(tx.get(&TAGS, resource.to_string())?.map(|row| row.tags).unwrap_or_default())
 }
 
 /// The tags of a resource as they are answered.

@@ -3,7 +3,7 @@
 mod address;
 pub(crate) mod attachment;
 pub(crate) mod default_vpc;
-mod dhcp_options;
+pub(crate) mod dhcp_options;
 mod fabric;
 pub(crate) mod interface;
 pub(crate) mod interface_view;

@@ -25,92 +25,115 @@ use super::values::{
 
 pub(super) fn types() -> [ResourceType; 6] {
     [
-        ResourceType {
-            name: "AWS::EC2::VPC",
-            properties: const {
-                &[
-                    Property::new("CidrBlock").required().replaces(),
-                    Property::new("EnableDnsHostnames"),
-                    Property::new("EnableDnsSupport"),
-                    Property::new("InstanceTenancy").replaces(),
-                    Property::new("Tags"),
-                ]
-            },
-            attributes: &[
-                "VpcId",
-                "CidrBlock",
-                "CidrBlockAssociations",
-                "DefaultNetworkAcl",
-                "DefaultSecurityGroup",
-                "Ipv6CidrBlocks",
-            ],
-            handler: Arc::new(Vpc),
-        },
-        ResourceType {
-            name: "AWS::EC2::Subnet",
-            properties: const {
-                &[
-                    Property::new("VpcId").required().replaces(),
-                    Property::new("CidrBlock").required().replaces(),
-                    Property::new("AvailabilityZone").replaces(),
-                    Property::new("AvailabilityZoneId").replaces(),
-                    Property::new("MapPublicIpOnLaunch"),
-                    Property::new("PrivateDnsNameOptionsOnLaunch"),
-                    Property::new("Tags"),
-                ]
-            },
-            attributes: &[
-                "SubnetId",
-                "VpcId",
-                "CidrBlock",
-                "AvailabilityZone",
-                "AvailabilityZoneId",
-                "NetworkAclAssociationId",
-            ],
-            handler: Arc::new(Subnet),
-        },
-        ResourceType {
-            name: "AWS::EC2::InternetGateway",
-            properties: const { &[Property::new("Tags")] },
-            attributes: &["InternetGatewayId"],
-            handler: Arc::new(InternetGateway),
-        },
-        ResourceType {
-            name: "AWS::EC2::VPCGatewayAttachment",
-            properties: const {
-                &[
-                    Property::new("VpcId").required().replaces(),
-                    Property::new("InternetGatewayId").required(),
-                ]
-            },
-            attributes: &["AttachmentType"],
-            handler: Arc::new(GatewayAttachment),
-        },
-        ResourceType {
-            name: "AWS::EC2::DHCPOptions",
-            properties: const {
-                &[
-                    Property::new("DomainName").replaces(),
-                    Property::new("DomainNameServers").replaces(),
-                    Property::new("NtpServers").replaces(),
-                    Property::new("Tags"),
-                ]
-            },
-            attributes: &["DhcpOptionsId"],
-            handler: Arc::new(DhcpOptions),
-        },
-        ResourceType {
-            name: "AWS::EC2::VPCDHCPOptionsAssociation",
-            properties: const {
-                &[
-                    Property::new("VpcId").required().replaces(),
-                    Property::new("DhcpOptionsId").required(),
-                ]
-            },
-            attributes: &[],
-            handler: Arc::new(DhcpAssociation),
-        },
+        vpc_type(),
+        subnet_type(),
+        gateway_type(),
+        attachment_type(),
+        options_type(),
+        association_type(),
     ]
+}
+
+fn vpc_type() -> ResourceType {
+    ResourceType {
+        name: "AWS::EC2::VPC",
+        properties: const {
+            &[
+                Property::new("CidrBlock").required().replaces(),
+                Property::new("EnableDnsHostnames"),
+                Property::new("EnableDnsSupport"),
+                Property::new("InstanceTenancy").replaces(),
+                Property::new("Tags"),
+            ]
+        },
+        attributes: &[
+            "VpcId",
+            "CidrBlock",
+            "CidrBlockAssociations",
+            "DefaultNetworkAcl",
+            "DefaultSecurityGroup",
+            "Ipv6CidrBlocks",
+        ],
+        handler: Arc::new(Vpc),
+    }
+}
+
+fn subnet_type() -> ResourceType {
+    ResourceType {
+        name: "AWS::EC2::Subnet",
+        properties: const {
+            &[
+                Property::new("VpcId").required().replaces(),
+                Property::new("CidrBlock").required().replaces(),
+                Property::new("AvailabilityZone").replaces(),
+                Property::new("AvailabilityZoneId").replaces(),
+                Property::new("MapPublicIpOnLaunch"),
+                Property::new("PrivateDnsNameOptionsOnLaunch"),
+                Property::new("Tags"),
+            ]
+        },
+        attributes: &[
+            "SubnetId",
+            "VpcId",
+            "CidrBlock",
+            "AvailabilityZone",
+            "AvailabilityZoneId",
+            "NetworkAclAssociationId",
+        ],
+        handler: Arc::new(Subnet),
+    }
+}
+
+fn gateway_type() -> ResourceType {
+    ResourceType {
+        name: "AWS::EC2::InternetGateway",
+        properties: const { &[Property::new("Tags")] },
+        attributes: &["InternetGatewayId"],
+        handler: Arc::new(InternetGateway),
+    }
+}
+
+fn attachment_type() -> ResourceType {
+    ResourceType {
+        name: "AWS::EC2::VPCGatewayAttachment",
+        properties: const {
+            &[
+                Property::new("VpcId").required().replaces(),
+                Property::new("InternetGatewayId").required(),
+            ]
+        },
+        attributes: &["AttachmentType"],
+        handler: Arc::new(GatewayAttachment),
+    }
+}
+
+fn options_type() -> ResourceType {
+    ResourceType {
+        name: "AWS::EC2::DHCPOptions",
+        properties: const {
+            &[
+                Property::new("DomainName").replaces(),
+                Property::new("DomainNameServers").replaces(),
+                Property::new("Tags"),
+            ]
+        },
+        attributes: &["DhcpOptionsId"],
+        handler: Arc::new(DhcpOptions),
+    }
+}
+
+fn association_type() -> ResourceType {
+    ResourceType {
+        name: "AWS::EC2::VPCDHCPOptionsAssociation",
+        properties: const {
+            &[
+                Property::new("VpcId").required().replaces(),
+                Property::new("DhcpOptionsId").required(),
+            ]
+        },
+        attributes: &[],
+        handler: Arc::new(DhcpAssociation),
+    }
 }
 
 fn on(value: bool) -> Option<AttributeBooleanValue> {
@@ -504,7 +527,6 @@ fn configurations(properties: &Properties) -> Vec<NewDhcpConfiguration> {
     let all = [
         one("domain-name", name),
         one("domain-name-servers", list(properties, "DomainNameServers")),
-        one("ntp-servers", list(properties, "NtpServers")),
     ];
     all.into_iter().flatten().collect()
 }

@@ -17,8 +17,8 @@ use crate::image::public;
 use crate::image::store::{Completed, IMAGES, ImageState, SNAPSHOTS, Snapshot, Source};
 use crate::maker::Maker;
 use crate::volume::{self, VOLUMES};
-use crate::vpc::attachment;
-use crate::vpc::store::{Interface, VPCS};
+use crate::vpc::store::{DHCP_OPTIONS, Interface, VPCS};
+use crate::vpc::{attachment, dhcp_options};
 use crate::{TaskCtx, tags};
 
 type Outcome = Result<Next, TaskError>;
@@ -174,9 +174,12 @@ async fn spec(
     layers: Vec<std::path::PathBuf>,
 ) -> Result<machine::WorkloadSpec, LaunchError> {
     let read = |tx: &ReadTx<'_>| {
-        Ok::<_, Error>((tx.get(&VOLUMES, &instance.volume)?, tx.get(&VPCS, &instance.vpc)?))
+        let vpc = tx.get(&VPCS, &instance.vpc)?;
+        let options = vpc.as_ref().and_then(|vpc| vpc.dhcp_options.as_ref());
+        let options = options.map(|id| tx.get(&DHCP_OPTIONS, id)).transpose()?.flatten();
+        Ok::<_, Error>((tx.get(&VOLUMES, &instance.volume)?, vpc, options))
     };
-    let (volume, vpc) = place.store.read(read).await.map_err(TaskError::from)?;
+    let (volume, vpc, options) = place.store.read(read).await.map_err(TaskError::from)?;
     let volume =
         volume.ok_or_else(|| MachineError::Refused("the root volume is gone".to_owned()))?;
     let size_bytes = u64::from(volume.size_gib) << 30;
@@ -189,7 +192,8 @@ async fn spec(
     }
     let block = vpc.and_then(|vpc| vpc.blocks.first().map(|block| block.cidr));
     let resolver = block.and_then(|block| block.nth(2)).unwrap_or(net::DNS_ADDRESS);
-    Ok(workload::spec(ctx, instance, eni, Parts { layers, volume: path, resolver }))
+    let resolv_conf = dhcp_options::resolv_conf(options.as_ref(), resolver);
+    Ok(workload::spec(ctx, instance, eni, Parts { layers, volume: path, resolv_conf }))
 }
 
 /// Why an instance could not be started.

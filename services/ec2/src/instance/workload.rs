@@ -1,7 +1,6 @@
 //! An instance as the machine runs it: root file system, network namespace, limits, and the files
 //! that are written into it at each start.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +26,8 @@ pub(super) struct Parts {
     pub(super) layers: Vec<PathBuf>,
     /// The root volume.
     pub(super) volume: PathBuf,
-    /// The VPC's resolver.
-    pub(super) resolver: Ipv4Addr,
+    /// What the VPC's DHCP options say of names, as `/etc/resolv.conf`.
+    pub(super) resolv_conf: String,
 }
 
 /// The instance as the machine runs it.
@@ -43,7 +42,7 @@ pub(super) fn spec(
         memory_bytes: Some(instance_type.memory_bytes()),
         pids_max: Some(PIDS_MAX),
     });
-    let files = seed_files(ctx, instance, eni, parts.resolver);
+    let files = seed_files(ctx, instance, eni, parts.resolv_conf);
     WorkloadSpec {
         id: instance.id.to_string(),
         kind: Kind::Sandbox(Sandbox {
@@ -75,7 +74,7 @@ fn seed_files(
     ctx: &TaskCtx,
     instance: &Instance,
     eni: &Interface,
-    resolver: Ipv4Addr,
+    resolv_conf: String,
 ) -> Vec<SeedFile> {
     let (host, domain) = (&instance.hostname, network::private_domain(&ctx.region));
     let file = |path: &str, content: String| SeedFile {
@@ -87,7 +86,7 @@ fn seed_files(
     vec![
         file("/etc/hostname", format!("{host}\n")),
         file("/etc/hosts", format!("127.0.0.1 localhost\n{address} {host}.{domain} {host}\n")),
-        file("/etc/resolv.conf", format!("nameserver {resolver}\nsearch {domain}\n")),
+        file("/etc/resolv.conf", resolv_conf),
         file("/etc/environment", environment(ctx, "", "\n")),
         file(
             "/etc/systemd/system.conf.d/10-region.conf",

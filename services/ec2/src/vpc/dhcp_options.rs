@@ -1,5 +1,7 @@
 //! DHCP option sets: what the instances of a VPC are told about names and time.
 
+use std::net::Ipv4Addr;
+
 use base::ResourceId;
 use ec2_api::{
     AssociateDhcpOptionsInput, AssociateDhcpOptionsOutput, AttributeValue, CreateDhcpOptionsInput,
@@ -18,9 +20,9 @@ use crate::tags;
 
 /// The options that a set may have, with the most values of each.
 ///
-/// AWS: "DHCP option sets in Amazon VPC". NetBIOS options are refused: nothing here speaks it.
-const OPTIONS: &[(&str, usize)] =
-    &[("domain-name", 1), ("domain-name-servers", 4), ("ntp-servers", 4)];
+/// AWS: "DHCP option sets in Amazon VPC". NetBIOS and NTP options are refused: nothing here speaks
+/// the one, and the host's clock is every instance's.
+const OPTIONS: &[(&str, usize)] = &[("domain-name", 1), ("domain-name-servers", 4)];
 
 fn get(tx: &ReadTx<'_>, id: &str) -> Result<DhcpOptions> {
     let parsed = ResourceId::parse("dopt", id);
@@ -28,11 +30,23 @@ fn get(tx: &ReadTx<'_>, id: &str) -> Result<DhcpOptions> {
     found.ok_or_else(|| Error::DhcpOptionsNotFound(id.to_owned()))
 }
 
-/// The values of an option in the set of a VPC.
-pub(crate) fn values(options: Option<&DhcpOptions>, name: &str) -> Vec<String> {
+/// What `/etc/resolv.conf` says in a VPC of this set, whose own resolver is `resolver`.
+///
+/// AWS: "DHCP option sets in Amazon VPC".
+pub(crate) fn resolv_conf(options: Option<&DhcpOptions>, resolver: Ipv4Addr) -> String {
+    let mut text = String::new();
     let configurations = options.map(|options| options.configurations.as_slice());
-    let found = configurations.unwrap_or_default().iter().find(|(known, _)| known == name);
-    found.map(|(_, values)| values.clone()).unwrap_or_default()
+    for (name, values) in configurations.unwrap_or_default() {
+        for value in values {
+            let line = match (name.as_str(), value.as_str()) {
+                ("domain-name", domain) => format!("search {domain}\n"),
+                (_, "AmazonProvidedDNS") => format!("nameserver {resolver}\n"),
+                (_, server) => format!("nameserver {server}\n"),
+            };
+            text.push_str(&line);
+        }
+    }
+    text
 }
 
 fn configurations_from(input: &CreateDhcpOptionsInput) -> Result<Vec<(String, Vec<String>)>> {

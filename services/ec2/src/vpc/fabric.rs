@@ -34,7 +34,7 @@ pub(crate) fn task() -> Task<Drivers> {
 }
 
 async fn run(ctx: TaskCtx) -> std::result::Result<Next, TaskError> {
-    let networks = ctx.store.read(|tx| Networks::read(tx)).await?;
+    let networks = ctx.store.read(Networks::read).await?;
     let options = &ctx.drivers.net_options;
     let compiler = Compiler { networks: &networks, endpoint: options.endpoint_address() };
     let fabric = net::Fabric { public_pool: options.public_pool, vpcs: compiler.vpcs() };

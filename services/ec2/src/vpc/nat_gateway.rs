@@ -13,7 +13,9 @@ use kernel::token::{self, Known};
 use store::{ReadTx, WriteTx};
 
 use super::placement::{self, NewInterface, Secondary};
-use super::store::{INTERFACES, InterfaceKind, NAT_GATEWAYS, NatAddress, NatGateway, NatState};
+use super::store::{
+    INTERFACES, Interface, InterfaceKind, NAT_GATEWAYS, NatAddress, NatGateway, NatState,
+};
 use super::{address, interface, internet_gateway, subnet};
 use crate::Ctx;
 use crate::error::{Error, Result, refuse};
@@ -46,26 +48,7 @@ pub(crate) async fn create_nat_gateway(
 ) -> Result<CreateNatGatewayOutput> {
     const KIND: &str = "natgateway";
     const OPERATION: &str = "CreateNatGateway";
-    let regional = input.availability_mode == Some(AvailabilityMode::Regional);
-    let more = input.secondary_private_ip_address_count.is_some_and(|count| count != 0);
-    refuse(&[
-        ("AvailabilityMode", regional),
-        ("VpcId", input.vpc_id.is_some()),
-        ("AvailabilityZoneAddresses", !input.availability_zone_addresses.is_empty()),
-        ("SecondaryAllocationIds", !input.secondary_allocation_ids.is_empty()),
-        ("SecondaryPrivateIpAddresses", !input.secondary_private_ip_addresses.is_empty()),
-        ("SecondaryPrivateIpAddressCount", more),
-    ])?;
-    let public = input.connectivity_type != Some(ConnectivityType::Private);
-    match (public, &input.allocation_id) {
-        (true, None) => return Err(Error::missing("AllocationId")),
-        (false, Some(_)) => {
-            return Err(Error::InvalidParameterCombination(
-                "AllocationId cannot be specified for a private NAT gateway".to_owned(),
-            ));
-        }
-        (true, Some(_)) | (false, None) => {}
-    }
+    require_possible(&input)?;
     let subnet_id = input.subnet_id.as_deref().ok_or_else(|| Error::missing("SubnetId"))?;
     let primary = input.private_ip_address.as_deref().map(interface::address_from).transpose()?;
     let kinds = [KIND];
@@ -97,19 +80,10 @@ pub(crate) async fn create_nat_gateway(
         };
         let mut interface = placement::make(tx, maker, new)?;
         let private_address = interface.primary();
-        let mut public = None;
-        if let Some(allocation) = &input.allocation_id {
-            let mut elastic = address::get(tx, allocation)?;
-            if elastic.interface.is_some() || elastic.requester.is_some() {
-                return Err(Error::AlreadyAssociated(format!(
-                    "Elastic IP address [{allocation}] is already associated"
-                )));
-            }
-            let association =
-                address::put_on(tx, maker, &mut elastic, &mut interface, private_address)?;
-            let (allocation, address) = (elastic.id, elastic.address);
-            public = Some(NatAddress { allocation, association, address });
-        }
+        let allocation = input.allocation_id.as_deref();
+        let public = allocation
+            .map(|allocation| take_address(tx, maker, &mut interface, allocation))
+            .transpose()?;
         let gateway = NatGateway {
             id,
             vpc: subnet.vpc.clone(),
@@ -132,6 +106,46 @@ pub(crate) async fn create_nat_gateway(
     };
     let nat_gateway = Some(ctx.store.write(write).await?);
     Ok(CreateNatGatewayOutput { nat_gateway, client_token: input.client_token })
+}
+
+/// Refuses kinds of gateways that this region does not have, and addresses that do not fit the kind.
+fn require_possible(input: &CreateNatGatewayInput) -> Result<()> {
+    let regional = input.availability_mode == Some(AvailabilityMode::Regional);
+    let more = input.secondary_private_ip_address_count.is_some_and(|count| count != 0);
+    refuse(&[
+        ("AvailabilityMode", regional),
+        ("VpcId", input.vpc_id.is_some()),
+        ("AvailabilityZoneAddresses", !input.availability_zone_addresses.is_empty()),
+        ("SecondaryAllocationIds", !input.secondary_allocation_ids.is_empty()),
+        ("SecondaryPrivateIpAddresses", !input.secondary_private_ip_addresses.is_empty()),
+        ("SecondaryPrivateIpAddressCount", more),
+    ])?;
+    let public = input.connectivity_type != Some(ConnectivityType::Private);
+    match (public, &input.allocation_id) {
+        (true, None) => Err(Error::missing("AllocationId")),
+        (false, Some(_)) => Err(Error::InvalidParameterCombination(
+            "AllocationId cannot be specified for a private NAT gateway".to_owned(),
+        )),
+        (true, Some(_)) | (false, None) => Ok(()),
+    }
+}
+
+/// Gives the elastic address of `allocation`, which nothing else may have, to a gateway's interface.
+fn take_address(
+    tx: &mut WriteTx<'_>,
+    maker: Maker<'_>,
+    interface: &mut Interface,
+    allocation: &str,
+) -> Result<NatAddress> {
+    let mut elastic = address::get(tx, allocation)?;
+    if elastic.interface.is_some() || elastic.requester.is_some() {
+        return Err(Error::AlreadyAssociated(format!(
+            "Elastic IP address [{allocation}] is already associated"
+        )));
+    }
+    let private = interface.primary();
+    let association = address::put_on(tx, maker, &mut elastic, interface, private)?;
+    Ok(NatAddress { allocation: elastic.id, association, address: elastic.address })
 }
 
 fn require_room(tx: &ReadTx<'_>, zone: &base::Zone, limit: u64) -> Result<()> {
