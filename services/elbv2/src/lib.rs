@@ -46,7 +46,6 @@ pub struct Drivers {
 
 /// What a node is sent with [`machine::Machine::call`], as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "a message is made, sent and dropped")]
 pub enum NodeMessage {
     /// Do this from now on. The answer is empty, or the fault of the document as text.
     Configure(proxy::NodeConfig),

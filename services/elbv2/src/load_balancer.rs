@@ -276,9 +276,9 @@ pub(crate) async fn delete_load_balancer(
 /// Deletes a listener and its rules.
 pub(crate) fn remove_listener(tx: &mut WriteTx<'_>, arn: &Arn) -> Result<()> {
     for rule in tx.scan(&RULES, StartsWith(&rules_of(&arn.to_string())))? {
-        tx.delete(&RULES, &rule.arn.to_string())?;
+        tx.delete(&RULES, rule.arn.to_string())?;
     }
-    tx.delete(&LISTENERS, &arn.to_string())?;
+    tx.delete(&LISTENERS, arn.to_string())?;
     Ok(())
 }
 

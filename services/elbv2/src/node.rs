@@ -15,7 +15,7 @@ use ec2_api::{
     AllocateAddressInput, AssociateAddressInput, CreateNetworkInterfaceInput,
     DeleteNetworkInterfaceInput, DescribeAddressesInput, DescribeNetworkInterfacesInput,
     DisassociateAddressInput, DomainType, ModifyNetworkInterfaceAttributeInput,
-    ReleaseAddressInput, TagSpecification,
+    NetworkInterfaceStatus, ReleaseAddressInput, TagSpecification,
 };
 use futures_util::future::join_all;
 use kernel::names::{self, Name};
@@ -328,7 +328,17 @@ impl Site<'_> {
         let network_interface_ids = vec![interface.id.to_string()];
         let input = DescribeNetworkInterfacesInput { network_interface_ids, ..Default::default() };
         let output = self.ec2.call(input).await?;
-        Ok(output.network_interfaces.first().is_some_and(|found| found.status.is_some()))
+        let status = output.network_interfaces.first().and_then(|found| found.status);
+        Ok(match status {
+            Some(
+                NetworkInterfaceStatus::Available
+                | NetworkInterfaceStatus::Associated
+                | NetworkInterfaceStatus::InUse,
+            ) => true,
+            Some(NetworkInterfaceStatus::Attaching | NetworkInterfaceStatus::Detaching) | None => {
+                false
+            }
+        })
     }
 
     fn spec(&self, id: &str, interface: &Interface) -> WorkloadSpec {
@@ -351,7 +361,7 @@ impl Site<'_> {
             .write(|tx| {
                 let Some(lb) = tx.get(&LOAD_BALANCERS, &arn)? else { return Ok(()) };
                 for node in nodes {
-                    if tx.get(&NODES, &store::Record::key(node))?.as_ref() != Some(node) {
+                    if tx.get(&NODES, store::Record::key(node))?.as_ref() != Some(node) {
                         tx.put(&NODES, node)?;
                     }
                 }
@@ -378,16 +388,27 @@ impl Site<'_> {
             self.ctx.drivers.told().remove(&id);
         }
         self.release_address(node).await?;
-        if let Some(interface) = &node.interface {
-            let input = DeleteNetworkInterfaceInput {
-                network_interface_id: interface.id.to_string(),
-                ..Default::default()
-            };
+        for network_interface_id in self.interfaces_of(node).await? {
+            let input = DeleteNetworkInterfaceInput { network_interface_id, ..Default::default() };
             gone(self.ec2.call(input).await, "InvalidNetworkInterfaceID.NotFound")?;
         }
         let key = store::Record::key(node);
         self.store.write(|tx| tx.delete(&NODES, &key)).await?;
         Ok(())
+    }
+
+    /// The node's interface, also one that a run cut short made and did not note.
+    async fn interfaces_of(&self, node: &Node) -> Result<Vec<String>> {
+        if let Some(interface) = &node.interface {
+            return Ok(vec![interface.id.to_string()]);
+        }
+        let filters = vec![
+            network::filter("description", [format!("ELB {}", self.lb.arn.name())]),
+            network::filter("subnet-id", [node.place.subnet.as_str()]),
+        ];
+        let input = DescribeNetworkInterfacesInput { filters, ..Default::default() };
+        let found = self.ec2.call(input).await?.network_interfaces;
+        Ok(found.into_iter().filter_map(|it| it.network_interface_id).collect())
     }
 
     async fn release_address(&self, node: &Node) -> Result<()> {
@@ -465,9 +486,7 @@ fn gone<T>(result: Result<T, ServiceError>, not_found: &str) -> Result<()> {
 }
 
 fn tracing_note(load_balancer: &str, subnet: &ResourceId, error: &Error) {
-    let cause = match error {
-        Error::Inside(inside) => inside.cause.as_deref().unwrap_or_default(),
-        _ => "",
-    };
+    let cause = if let Error::Inside(inside) = error { inside.cause.as_deref() } else { None };
+    let cause = cause.unwrap_or_default();
     tracing::info!(load_balancer, %subnet, %error, cause, "a node is not ready");
 }

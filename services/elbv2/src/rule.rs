@@ -193,7 +193,7 @@ pub(crate) async fn delete_rule(ctx: Ctx, input: DeleteRuleInput) -> Result<Dele
     ctx.store
         .write(|tx| {
             let rule = find(tx, &input.rule_arn, "deleted")?;
-            tx.delete(&RULES, &rule.arn.to_string())?;
+            tx.delete(&RULES, rule.arn.to_string())?;
             Ok::<_, Error>(())
         })
         .await?;
@@ -253,7 +253,7 @@ fn find(tx: &ReadTx<'_>, arn: &str, to_be: &str) -> Result<Rule> {
     });
     if let Some(listener) = listener
         && default_arn(&listener) == parsed
-        && tx.contains(&LISTENERS, &listener.to_string())?
+        && tx.contains(&LISTENERS, listener.to_string())?
     {
         return Err(Error::OperationNotPermitted(format!(
             "Default rule '{arn}' cannot be {to_be}"

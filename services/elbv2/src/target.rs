@@ -215,6 +215,6 @@ pub(crate) async fn deregister_targets(
 
 /// Forgets a target.
 pub(crate) fn forget(tx: &mut WriteTx<'_>, target: &Target) -> Result<()> {
-    tx.delete(&TARGETS, &target.key())?;
+    tx.delete(&TARGETS, target.key())?;
     Ok(())
 }

@@ -368,7 +368,7 @@ pub(crate) async fn delete_target_group(
                 )));
             }
             for target in tx.scan(&TARGETS, (arn.clone(),))? {
-                tx.delete(&TARGETS, &store::Record::key(&target))?;
+                tx.delete(&TARGETS, store::Record::key(&target))?;
             }
             tx.delete(&TARGET_GROUPS, &arn)?;
             Ok(())

@@ -55,7 +55,7 @@ pub(crate) async fn follow_instances(ctx: TaskCtx, account: String) -> Result<Ne
             .write(|tx| {
                 for (was, is) in &now {
                     // Changed in the meantime: the change wakes this task again.
-                    if tx.get(&TARGETS, &store::Record::key(was))?.as_ref() != Some(was) {
+                    if tx.get(&TARGETS, store::Record::key(was))?.as_ref() != Some(was) {
                         continue;
                     }
                     match is {

@@ -1,4 +1,6 @@
 //! Load balancers from their making to their end.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod fixture;
 

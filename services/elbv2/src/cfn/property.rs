@@ -66,7 +66,9 @@ impl<'a> Object<'a> {
         let one = |item: &Json| match item {
             Json::String(text) => Ok(text.clone()),
             Json::Number(number) => Ok(number.to_string()),
-            _ => Err(refuse(format!("{name} must be a list of strings"))),
+            Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
+                Err(refuse(format!("{name} must be a list of strings")))
+            }
         };
         self.list(name)?.iter().map(one).collect()
     }
