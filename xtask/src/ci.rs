@@ -29,15 +29,24 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn test() -> Result<()> {
     setup::run()?;
     shell::run("cargo", &["build", "--quiet", "--package", "server"])?;
+    let skyhold = shell::target_dir().join("debug").join("skyhold");
+    shell::run(&skyhold.to_string_lossy(), &["prepare"])?;
     match shell::output("cargo", &["nextest", "--version"]) {
         Ok(_) => shell::run("cargo", &["nextest", "run", "--workspace"])?,
         Err(_) => shell::run("cargo", &["test", "--workspace", "--quiet"])?,
     }
-    let mut pytest = shell::command(setup::python_bin().join("pytest"));
-    pytest.args(["-q", "--no-header", "-p", "no:cacheprovider", "tests"]);
-    pytest.env("SKYHOLD_BIN", shell::target_dir().join("debug").join("skyhold"));
-    pytest.env("PATH", path_with_python());
-    shell::check(&mut pytest)
+    let pytest = setup::python_bin().join("pytest").to_string_lossy().into_owned();
+    let arguments = ["-q", "--no-header", "-p", "no:cacheprovider"];
+    let mut clients = shell::command(&pytest);
+    clients.args(arguments).args(["tests", "--ignore", "tests/scenarios"]);
+    let mut scenarios = shell::command("unshare");
+    // Scenarios build networks: they get namespaces of their own, in which the host is not seen.
+    scenarios.args(["--net", "--mount", &pytest]).args(arguments).arg("tests/scenarios");
+    for mut tests in [clients, scenarios] {
+        tests.env("SKYHOLD_BIN", &skyhold).env("PATH", path_with_python());
+        shell::check(&mut tests)?;
+    }
+    Ok(())
 }
 
 /// The load benches.

@@ -13,6 +13,7 @@ pub(crate) fn run() -> Result<()> {
     setup::run()?;
     shell::run("cargo", &["build", "--release", "--package", "server"])?;
     let skyhold = shell::target_dir().join("release").join("skyhold");
+    shell::run(&skyhold.to_string_lossy(), &["prepare"])?;
     let mut up = shell::command(&skyhold);
     up.args(["up", "--detach"]);
     shell::check(&mut up)?;

@@ -6,6 +6,7 @@ mod doctor;
 mod drill;
 mod env;
 mod ledger;
+mod prepare;
 mod progress;
 mod reset;
 mod status;
@@ -56,6 +57,8 @@ enum Command {
     Ledger(ledger::Ledger),
     /// Show why a call was allowed or denied.
     Why(why::Why),
+    /// Build images and engines now rather than when they are first used.
+    Prepare,
     /// Delete all state, after asking.
     Reset(reset::Reset),
     /// The supervisor of one zone; started by `up`.
@@ -99,6 +102,7 @@ fn run(command: Command, paths: &Paths) -> Result<ExitCode> {
         Command::Clock(clock) => clock.run(paths),
         Command::Ledger(ledger) => ledger.run(),
         Command::Why(why) => why.run(paths),
+        Command::Prepare => prepare::run(),
         Command::Reset(reset) => reset.run(paths),
         Command::Zone(zone) => programs::zone(&zone, paths),
         Command::Program(program) => programs::program(&program),
