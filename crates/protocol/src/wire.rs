@@ -149,6 +149,9 @@ pub fn encode_output(
                 routed.protocol,
             );
             status = message.status.unwrap_or(status);
+            if is_partial(service, &message.headers) {
+                status = 206;
+            }
             let body = match is_unwrapped(service, operation) {
                 true => Body::Bytes(unwrapped(root, namespace, &fields).into()),
                 false => message.body,
@@ -158,6 +161,13 @@ pub fn encode_output(
     };
     identify(service, &mut headers, request_id);
     respond(status, headers, body)
+}
+
+/// Whether an answer is a stretch of an object, which the model gives no status of its own.
+///
+/// AWS: "GetObject", response syntax.
+fn is_partial(service: &ServiceSchema, headers: &HeaderMap) -> bool {
+    service.name == "s3" && headers.contains_key(http::header::CONTENT_RANGE)
 }
 
 /// Whether the one text member of an answer stands without an element of its own.

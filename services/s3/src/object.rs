@@ -1,0 +1,311 @@
+//! Objects as they are written and deleted.
+
+use base::Tags;
+use base64::Engine as _;
+use futures_util::StreamExt;
+use futures_util::stream;
+use kernel::ServiceError;
+use s3_api::{
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    Error as Failure, ObjectCannedACL, ObjectIdentifier, PutObjectInput, PutObjectOutput,
+    ServerSideEncryption, StorageClass,
+};
+
+use crate::Ctx;
+use crate::admission::{Wish, admit};
+use crate::bucket::refuse;
+use crate::checksum::{self, algorithm_of};
+use crate::error::{Error, Result};
+use crate::settings::{OBJECT_TAGS_MAX, tags_from_header};
+use crate::store::{
+    BUCKETS, Bytes, Condition, Headers, OBJECTS, Object, discard, discard_bytes, place,
+};
+use crate::upload::{Announced, receive};
+
+/// AWS: "Object key naming guidelines".
+const KEY_BYTES_MAX: usize = 1024;
+/// AWS: "Working with object metadata".
+const METADATA_BYTES_MAX: usize = 2048;
+/// How many deletions of one DeleteObjects run at once: they share commits.
+const DELETES_AT_ONCE: usize = 32;
+
+/// Members of the three operations that begin an object which cannot be honoured.
+macro_rules! refuse_unsupported {
+    ($input:expr) => {
+        $crate::bucket::refuse(&[
+            ("x-amz-grant-full-control", $input.grant_full_control.is_some()),
+            ("x-amz-grant-read", $input.grant_read.is_some()),
+            ("x-amz-grant-read-acp", $input.grant_read_acp.is_some()),
+            ("x-amz-grant-write-acp", $input.grant_write_acp.is_some()),
+            (
+                "x-amz-server-side-encryption-customer-algorithm",
+                $input.sse_customer_algorithm.is_some()
+                    || $input.sse_customer_key.is_some()
+                    || $input.sse_customer_key_md5.is_some(),
+            ),
+            ("x-amz-server-side-encryption-aws-kms-key-id", $input.ssekms_key_id.is_some()),
+            ("x-amz-server-side-encryption-context", $input.ssekms_encryption_context.is_some()),
+            (
+                "x-amz-server-side-encryption-bucket-key-enabled",
+                $input.bucket_key_enabled == Some(true),
+            ),
+            ("x-amz-object-lock-mode", $input.object_lock_mode.is_some()),
+            ("x-amz-object-lock-retain-until-date", $input.object_lock_retain_until_date.is_some()),
+            ("x-amz-object-lock-legal-hold", $input.object_lock_legal_hold_status.is_some()),
+            (
+                "x-amz-object-lock-event-hold",
+                $input.object_lock_event_hold.is_some()
+                    || $input.object_lock_event_hold_duration_days.is_some()
+                    || $input.object_lock_event_hold_duration_years.is_some(),
+            ),
+        ])
+        .and_then(|()| {
+            $crate::object::check_kind(
+                $input.acl,
+                $input.server_side_encryption,
+                $input.storage_class,
+            )
+        })
+    };
+}
+pub(crate) use refuse_unsupported;
+
+/// The headers that an input gives an object.
+macro_rules! headers_of {
+    ($input:expr) => {
+        $crate::object::checked_headers($crate::store::Headers {
+            cache_control: $input.cache_control.clone(),
+            content_disposition: $input.content_disposition.clone(),
+            content_encoding: $input.content_encoding.clone(),
+            content_language: $input.content_language.clone(),
+            content_type: $input.content_type.clone(),
+            expires: $input.expires.clone(),
+            website_redirect_location: $input.website_redirect_location.clone(),
+            metadata: $input.metadata.clone(),
+        })
+    };
+}
+pub(crate) use headers_of;
+
+/// Refuses access lists, encryption and storage classes that are not kept here.
+pub(crate) fn check_kind(
+    acl: Option<ObjectCannedACL>,
+    encryption: Option<ServerSideEncryption>,
+    class: Option<StorageClass>,
+) -> Result<()> {
+    match acl {
+        None | Some(ObjectCannedACL::Private | ObjectCannedACL::BucketOwnerFullControl) => {}
+        Some(
+            ObjectCannedACL::PublicRead
+            | ObjectCannedACL::PublicReadWrite
+            | ObjectCannedACL::AuthenticatedRead
+            | ObjectCannedACL::AwsExecRead
+            | ObjectCannedACL::BucketOwnerRead,
+        ) => return Err(Error::AccessControlListNotSupported),
+    }
+    refuse(&[
+        (
+            "x-amz-server-side-encryption",
+            encryption.is_some_and(|encryption| encryption != ServerSideEncryption::Aes256),
+        ),
+        ("x-amz-storage-class", class.is_some_and(|class| class != StorageClass::Standard)),
+    ])
+}
+
+/// Headers within their limits, without what only the transfer of the body is about.
+pub(crate) fn checked_headers(mut headers: Headers) -> Result<Headers> {
+    let size = headers.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if size > METADATA_BYTES_MAX {
+        return Err(Error::MetadataTooLarge { size });
+    }
+    headers.content_encoding = headers.content_encoding.and_then(|text| {
+        let kept: Vec<&str> = text
+            .split(',')
+            .map(str::trim)
+            .filter(|coding| !coding.is_empty() && *coding != "aws-chunked")
+            .collect();
+        (!kept.is_empty()).then(|| kept.join(","))
+    });
+    Ok(headers)
+}
+
+/// Refuses a key that no object can have.
+pub(crate) fn check_key(key: &str) -> Result<()> {
+    if key.len() > KEY_BYTES_MAX {
+        return Err(Error::KeyTooLongError { size: key.len() });
+    }
+    Ok(())
+}
+
+/// Refuses versions, which no bucket keeps yet.
+pub(crate) fn check_version(version_id: &Option<String>) -> Result<()> {
+    match version_id.as_deref() {
+        None | Some("null" | "") => Ok(()),
+        Some(other) => Err(Error::argument("versionId", other, "Invalid version id specified")),
+    }
+}
+
+/// Writes an object, replacing the one with its key.
+///
+/// AWS: PutObject.
+pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObjectOutput> {
+    check_key(&input.key)?;
+    refuse_unsupported!(input)?;
+    refuse(&[("x-amz-write-offset-bytes", input.write_offset_bytes.is_some())])?;
+    let headers = headers_of!(input)?;
+    let tags = tags_from_header(input.tagging.as_deref())?;
+    let condition = Condition::of(input.if_match.clone(), input.if_none_match.clone())?;
+    let announced = Announced {
+        md5: input.content_md5.clone(),
+        sums: checksum::given!(input)?,
+        wanted: algorithm_of(input.checksum_algorithm)?,
+    };
+    let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
+    let bucket = admit(&ctx, wish.key(&input.key)).await?;
+    if condition.absent || condition.etag.is_some() {
+        // Looked at before the body is taken in, and again when the object is put in place.
+        let key = (&input.bucket, &input.key);
+        let old = ctx.store.read(|tx| tx.get(&OBJECTS, key)).await?;
+        condition.check(&input.key, old.as_ref())?;
+    }
+    let landed = receive(ctx.drivers.blobs.as_ref(), input.body.clone(), announced).await?;
+    let object = Object {
+        bucket: input.bucket,
+        key: input.key,
+        size: landed.size,
+        etag: landed.etag(),
+        bytes: Bytes::Whole(landed.blob),
+        modified: ctx.now(),
+        headers,
+        tags,
+        checksum: landed.sum,
+    };
+    store_object(&ctx, &bucket, &object, &condition).await?;
+    let mut output = PutObjectOutput {
+        e_tag: Some(format!("\"{}\"", object.etag)),
+        checksum_type: Some(object.checksum.kind()),
+        server_side_encryption: Some(ServerSideEncryption::Aes256),
+        ..PutObjectOutput::default()
+    };
+    checksum::show!(output, &object.checksum);
+    Ok(output)
+}
+
+/// Makes an object visible whose bytes have landed; if that fails, the bytes are given up.
+pub(crate) async fn store_object(
+    ctx: &Ctx,
+    bucket: &crate::store::Bucket,
+    object: &Object,
+    condition: &Condition,
+) -> Result<()> {
+    let placed = ctx.store.write(|tx| place(tx, bucket, object, condition)).await;
+    if let (Err(_), Bytes::Whole(blob)) = (&placed, &object.bytes) {
+        let now = ctx.now();
+        ctx.store.write(|tx| discard(tx, blob.clone(), now)).await?;
+    }
+    placed
+}
+
+/// Deletes an object; one that is not there is deleted already.
+///
+/// AWS: DeleteObject.
+pub(crate) async fn delete_object(
+    ctx: Ctx,
+    input: DeleteObjectInput,
+) -> Result<DeleteObjectOutput> {
+    check_version(&input.version_id)?;
+    refuse(&[("x-amz-mfa", input.mfa.is_some())])?;
+    let wish = Wish::new("s3:DeleteObject", &input.bucket, &input.expected_bucket_owner);
+    admit(&ctx, wish.key(&input.key)).await?;
+    let condition = Condition::of(input.if_match.clone(), None)?;
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| {
+            if !tx.contains(&BUCKETS, &input.bucket)? {
+                return Err(Error::NoSuchBucket(input.bucket.clone()));
+            }
+            let key = (&input.bucket, &input.key);
+            let Some(old) = tx.get(&OBJECTS, key)? else {
+                return condition.check(&input.key, None);
+            };
+            condition.check(&input.key, Some(&old))?;
+            let other_time = input
+                .if_match_last_modified_time
+                .is_some_and(|time| time.as_secs() != old.modified.as_secs());
+            let size = u64::try_from(input.if_match_size.unwrap_or_default()).ok();
+            let other_size = input.if_match_size.is_some() && size != Some(old.size);
+            if other_time || other_size {
+                return Err(Error::PreconditionFailed("If-Match"));
+            }
+            discard_bytes(tx, &old.bytes, now)?;
+            tx.delete(&OBJECTS, key)?;
+            Ok(())
+        })
+        .await?;
+    Ok(DeleteObjectOutput::default())
+}
+
+/// Deletes up to a thousand objects, each as DeleteObject would.
+///
+/// AWS: DeleteObjects.
+pub(crate) async fn delete_objects(
+    ctx: Ctx,
+    input: DeleteObjectsInput,
+) -> Result<DeleteObjectsOutput> {
+    if input.delete.objects.is_empty() || input.delete.objects.len() > 1000 {
+        return Err(Error::MalformedXml);
+    }
+    refuse(&[("x-amz-mfa", input.mfa.is_some())])?;
+    let found = ctx.store.read(|tx| tx.get(&BUCKETS, &input.bucket)).await?;
+    if found.is_none() {
+        return Err(Error::NoSuchBucket(input.bucket));
+    }
+    let quiet = input.delete.quiet == Some(true);
+    let delete = |object: ObjectIdentifier| {
+        let ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
+        let call = DeleteObjectInput {
+            bucket: input.bucket.clone(),
+            key: key.clone(),
+            version_id: version_id.clone(),
+            expected_bucket_owner: input.expected_bucket_owner.clone(),
+            if_match: e_tag,
+            if_match_last_modified_time: last_modified_time,
+            if_match_size: size,
+            ..DeleteObjectInput::default()
+        };
+        let client = ctx.client.clone();
+        async move { (key, version_id, client.call(call).await) }
+    };
+    let results: Vec<_> =
+        stream::iter(input.delete.objects).map(delete).buffered(DELETES_AT_ONCE).collect().await;
+    let mut output = DeleteObjectsOutput::default();
+    for (key, version_id, result) in results {
+        match result {
+            Ok(_) if quiet => {}
+            Ok(_) => output.deleted.push(DeletedObject {
+                key: Some(key),
+                version_id,
+                ..DeletedObject::default()
+            }),
+            Err(error) => output.errors.push(failure(key, version_id, error)),
+        }
+    }
+    Ok(output)
+}
+
+fn failure(key: String, version_id: Option<String>, error: ServiceError) -> Failure {
+    Failure { key: Some(key), version_id, code: Some(error.code), message: Some(error.message) }
+}
+
+/// A value that cannot be guessed and needs no escapes in a URL, for uploads.
+pub(crate) fn random_name(ctx: &Ctx) -> String {
+    let mut bytes = [0; 48];
+    ctx.random().fill(&mut bytes);
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The number of an object's tags, where it has any.
+pub(crate) fn tag_count(tags: &Tags) -> Option<i32> {
+    debug_assert!(tags.len() <= OBJECT_TAGS_MAX);
+    i32::try_from(tags.len()).ok().filter(|count| *count > 0)
+}
