@@ -28,7 +28,8 @@ pub trait Random: Send + Sync + 'static {
     fn uuid(&self) -> String {
         let mut bytes = [0; 16];
         self.fill(&mut bytes);
-        let bits = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+        let free = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62);
+        let bits = free | (0x4 << 76) | (0x2 << 62);
         let hex = format!("{bits:032x}");
         let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
         [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")

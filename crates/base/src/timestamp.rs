@@ -312,7 +312,9 @@ mod tests {
 
     #[test]
     fn leap_days_and_old_dates_hold() {
-        for text in ["2024-02-29T23:59:59.000Z", "1969-12-31T23:59:59.999Z", "0001-01-01T00:00:00.000Z"] {
+        for text in
+            ["2024-02-29T23:59:59.000Z", "1969-12-31T23:59:59.999Z", "0001-01-01T00:00:00.000Z"]
+        {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
         }
     }

@@ -231,10 +231,8 @@ impl Principals {
             || lists(&|entry| {
                 matches!(entry, Entry::Aws(_)) && entry.naming(who) == Some(Naming::Role)
             });
-        let own = who.is_root()
-            || lists(
-                &|entry| matches!(entry, Entry::Aws(arn) if **arn == *who.own || (**arn == *who.id && who.role.is_none())),
-            );
+        let is_own = |arn: &str| *arn == *who.own || (*arn == *who.id && who.role.is_none());
+        let own = who.is_root() || lists(&|entry| matches!(entry, Entry::Aws(arn) if is_own(arn)));
         account && role && own
     }
 }

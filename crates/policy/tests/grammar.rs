@@ -313,10 +313,12 @@ proptest! {
         effect in ".{0,8}", action in ".{0,20}", resource in ".{0,30}", operator in "[A-Za-z:]{0,20}",
         key in ".{0,10}", value in ".{0,20}",
     ) {
-        let quote = |text: &str| serde_json::to_string(text).unwrap();
+        let [effect, action, resource, operator, key, value] =
+            [effect, action, resource, operator, key, value]
+                .map(|text| serde_json::to_string(&text).unwrap());
+        let condition = format!("{{{operator}:{{{key}:{value}}}}}");
         let members = format!(
-            r#""Effect":{},"Action":{},"Resource":{},"Condition":{{{}:{{{}:{}}}}}"#,
-            quote(&effect), quote(&action), quote(&resource), quote(&operator), quote(&key), quote(&value)
+            r#""Effect":{effect},"Action":{action},"Resource":{resource},"Condition":{condition}"#,
         );
         let _ = Policy::parse(&statement(&members), Kind::Identity);
     }
