@@ -201,7 +201,7 @@ impl Directory<'_> {
         dns::Zones {
             shared: self.shared(),
             vpcs: built.iter().map(|vpc| self.of_vpc(vpc)).collect(),
-            host: Some(SocketAddr::new(IpAddr::V4(options.internet_address()), 53)),
+            host: Some(SocketAddr::new(IpAddr::V4(options.endpoint_address()), 53)),
             upstreams: Vec::new(),
         }
     }

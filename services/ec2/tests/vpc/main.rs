@@ -1,6 +1,7 @@
 //! Networks over HTTP, with simulated drivers.
 
 mod address;
+mod cfn;
 mod fabric;
 mod group;
 mod interface;
