@@ -20,7 +20,6 @@ pub(crate) fn services(
 ) -> Vec<ServiceDef> {
     let d = drivers.clone();
     let cipher = Cipher::new(key, Arc::new(SystemRandom));
-    let _ = paths;
     vec![
         autoscaling::service().into(),
         cloudformation::service().into(),
@@ -33,6 +32,19 @@ pub(crate) fn services(
         .into(),
         elbv2::service(elbv2::Drivers { net: d.net.clone(), machine: d.machine.clone() }).into(),
         iam::service(directory.clone()).into(),
+        rds::service(rds::Drivers {
+            net: d.net.clone(),
+            machine: d.machine.clone(),
+            engines: d.engines.clone(),
+            data_dir: paths.data.join("databases"),
+            cipher: cipher.clone(),
+        })
+        .into(),
+        s3::service(s3::Drivers {
+            blobs: Arc::new(blob::LocalBlobs::new(&paths.objects(), key)),
+            cipher: cipher.clone(),
+        })
+        .into(),
         secretsmanager::service(secretsmanager::Drivers { cipher: cipher.clone() }).into(),
         ssm::service(ssm::Drivers { cipher }).into(),
         sts::service().into(),
