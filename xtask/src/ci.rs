@@ -32,8 +32,8 @@ pub(crate) fn test() -> Result<()> {
     let skyhold = shell::target_dir().join("debug").join("skyhold");
     shell::run(&skyhold.to_string_lossy(), &["prepare"])?;
     match shell::output("cargo", &["nextest", "--version"]) {
-        Ok(_) => shell::run("cargo", &["nextest", "run", "--workspace"])?,
-        Err(_) => shell::run("cargo", &["test", "--workspace", "--quiet"])?,
+        Ok(_) => shell::run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?,
+        Err(_) => shell::run("cargo", &["test", "--workspace", "--quiet", "--no-fail-fast"])?,
     }
     let pytest = setup::python_bin().join("pytest").to_string_lossy().into_owned();
     let arguments = ["-q", "--no-header", "-p", "no:cacheprovider"];

@@ -71,6 +71,10 @@ fn install(packages: &[&str]) -> Result<()> {
 
 fn install_python() -> Result<()> {
     let environment = shell::cache_dir().join("python");
+    std::fs::create_dir_all(shell::cache_dir())?;
+    // Two checkouts share the environment: one makes it while the other waits.
+    let lock = std::fs::File::create(shell::cache_dir().join("python.lock"))?;
+    lock.lock()?;
     let stamp = environment.join("installed");
     let wanted = PYTHON_PACKAGES.join("\n");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
