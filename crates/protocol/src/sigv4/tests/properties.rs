@@ -186,7 +186,10 @@ proptest! {
     }
 
     #[test]
-    fn garbage_bodies_never_panic(body in vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'0'), Just(b';')], 0..300), signed in any::<bool>()) {
+    fn garbage_bodies_never_panic(
+        body in vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'0'), Just(b';')], 0..300),
+        signed in any::<bool>(),
+    ) {
         let mode = if signed { ChunkMode::SignedTrailer } else { ChunkMode::UnsignedTrailer };
         let call = Call::new("PUT", "/k", "", &[("x-amz-decoded-content-length", "5")]);
         let seed = sign(&call.parts(), Payload::Chunks(mode), &KEY, &S3, time(NOW)).seed;
