@@ -100,7 +100,7 @@ impl Directory {
     pub(crate) fn new_key(&self) -> KeyPair {
         let secret = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         KeyPair {
-            access_key_id: unique_id("AKIA", &*self.random),
+            access_key_id: format!("AKIA{}", self.random.text(UNIQUE_LETTERS, 16)),
             secret_access_key: self.random.text(secret, 40),
         }
     }
@@ -196,11 +196,14 @@ pub(crate) fn account_scope(account: &AccountId) -> Scope {
     Scope::new(account.clone(), Region::new(Scope::GLOBAL_REGION))
 }
 
+/// What unique ids and keys are made of.
+const UNIQUE_LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
 /// A unique id, as `AIDA…`: the prefix and 17 letters and digits.
 ///
 /// AWS: "IAM identifiers", unique identifiers.
 pub(crate) fn unique_id(prefix: &str, random: &dyn Random) -> String {
-    format!("{prefix}{}", random.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 17))
+    format!("{prefix}{}", random.text(UNIQUE_LETTERS, 17))
 }
 
 fn key_record(

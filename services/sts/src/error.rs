@@ -12,9 +12,7 @@ pub(crate) enum Error {
     AccessDenied(String),
     #[error("{0}")]
     MalformedPolicyDocument(String),
-    #[error(
-        "The requested DurationSeconds exceeds the {0} set for this role."
-    )]
+    #[error("The requested DurationSeconds exceeds the {0} set for this role.")]
     DurationTooLong(&'static str),
     #[error("{0}")]
     Validation(String),

@@ -166,8 +166,7 @@ async fn trusted_role(ctx: &Ctx, role_arn: &Arn, input: &AssumeRoleInput) -> Res
         principal: &ctx.caller.principal,
         context: &context,
     };
-    let reach =
-        if account == ctx.account { Reach::SameAccount } else { Reach::CrossAccount };
+    let reach = if account == ctx.account { Reach::SameAccount } else { Reach::CrossAccount };
     if !policy::evaluate(&set, &request, reach).is_allowed() {
         return Err(denied(ctx, role_arn));
     }
@@ -185,7 +184,9 @@ fn role_duration(ctx: &Ctx, role: &RoleInfo, wanted: Option<i32>) -> Result<u64>
     let secs = wanted.unwrap_or(ROLE_SESSION_DEFAULT_SECS);
     let chained = matches!(ctx.caller.principal, Principal::AssumedRole { .. });
     if chained && secs > CHAINED_SESSION_MAX_SECS {
-        return Err(Error::DurationTooLong("1 hour session limit for roles assumed by role chaining"));
+        return Err(Error::DurationTooLong(
+            "1 hour session limit for roles assumed by role chaining",
+        ));
     }
     if i64::from(secs) > role.max_session_duration_secs {
         return Err(Error::DurationTooLong("MaxSessionDuration"));
@@ -201,6 +202,7 @@ fn session_policies(input: &AssumeRoleInput) -> Result<Vec<String>> {
              must have length less than or equal to {POLICY_CHARS_MAX}"
         )));
     }
-    Policy::parse(text, Kind::Session).map_err(|e| Error::MalformedPolicyDocument(e.to_string()))?;
+    Policy::parse(text, Kind::Session)
+        .map_err(|e| Error::MalformedPolicyDocument(e.to_string()))?;
     Ok(vec![text.clone()])
 }

@@ -1,7 +1,9 @@
 //! Who calls, and temporary credentials, over HTTP.
 
 use bytes::Bytes;
-use sts_api::{AssumeRoleInput, GetAccessKeyInfoInput, GetCallerIdentityInput, GetSessionTokenInput};
+use sts_api::{
+    AssumeRoleInput, GetAccessKeyInfoInput, GetCallerIdentityInput, GetSessionTokenInput,
+};
 use testkit::{ACCOUNT, Cloud};
 
 async fn cloud() -> Cloud {
