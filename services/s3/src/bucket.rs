@@ -159,7 +159,7 @@ pub(crate) async fn delete_bucket(
     let (name, now) = (&bucket.name, ctx.now());
     ctx.store
         .write(|tx| {
-            if !tx.get(&BUCKETS, name)?.is_some_and(|there| there.id == bucket.id) {
+            if tx.get(&BUCKETS, name)?.is_none_or(|there| there.id != bucket.id) {
                 return Err(Error::NoSuchBucket(name.clone()));
             }
             if !tx.scan_page_in(&OBJECTS, (name,), None, 1)?.records.is_empty() {

@@ -11,6 +11,7 @@ use protocol::sigv4::{ChunkedBodyError, Family, SigV4Error};
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, thiserror::Error)]
+#[expect(clippy::enum_variant_names, reason = "the variants bear the names of S3's codes")]
 pub(crate) enum Error {
     #[error("The specified bucket does not exist")]
     NoSuchBucket(String),
@@ -139,6 +140,17 @@ impl Error {
         Self::IncompleteBody
     }
 
+    /// The error as it goes out, where it is not one of S3's own.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are S3's own")]
+    fn into_inside(self) -> std::result::Result<ServiceError, Self> {
+        match self {
+            Self::Inside(inside) => Ok(inside),
+            Self::Blob(inside) => Ok(ServiceError::internal(inside)),
+            Self::Store(inside) => Ok(ServiceError::internal(inside)),
+            own => Err(own),
+        }
+    }
+
     /// The code, the status and the further members of the document.
     #[expect(clippy::too_many_lines, reason = "one line a code")]
     fn describe(self) -> (&'static str, u16, Vec<(&'static str, String)>) {
@@ -248,12 +260,14 @@ impl Error {
 
 impl From<Error> for ServiceError {
     fn from(error: Error) -> Self {
-        let text = match error {
-            Error::Inside(inside) => return inside,
-            Error::Blob(inside) => return Self::internal(inside),
-            Error::Store(inside) => return Self::internal(inside),
-            Error::Body(ref body) => body.answer(Family::S3).message,
-            ref other => other.to_string(),
+        let text = if let Error::Body(body) = &error {
+            body.answer(Family::S3).message
+        } else {
+            error.to_string()
+        };
+        let error = match error.into_inside() {
+            Ok(inside) => return inside,
+            Err(own) => own,
         };
         let (code, status, members) = error.describe();
         let start = Self::new(code, text).status(status);

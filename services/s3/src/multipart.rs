@@ -59,7 +59,7 @@ pub(crate) async fn create_multipart_upload(
     ctx.store
         .write(|tx| {
             let there = tx.get(&crate::store::BUCKETS, &bucket.name)?;
-            if !there.is_some_and(|there| there.id == bucket.id) {
+            if there.is_none_or(|there| there.id != bucket.id) {
                 return Err(Error::NoSuchBucket(bucket.name.clone()));
             }
             Ok(tx.put(&UPLOADS, &upload)?)

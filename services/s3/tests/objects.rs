@@ -34,7 +34,7 @@ struct Fixture {
 }
 
 async fn start() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let cloud = Cloud::start(vec![service(folder.path())]).await;
     Fixture { cloud, _folder: folder }
 }
@@ -62,7 +62,7 @@ async fn send(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    client.send("s3", request.body(Bytes::copy_from_slice(body)).unwrap()).await
+    client.send("s3", request.body(Bytes::copy_from_slice(body)).expect("a request")).await
 }
 
 fn text(response: &http::Response<Bytes>) -> String {
@@ -70,7 +70,7 @@ fn text(response: &http::Response<Bytes>) -> String {
 }
 
 fn header<'a>(response: &'a http::Response<Bytes>, name: &str) -> &'a str {
-    response.headers().get(name).map(|v| v.to_str().unwrap()).unwrap_or_default()
+    response.headers().get(name).map(|v| v.to_str().expect("text")).unwrap_or_default()
 }
 
 #[tokio::test]
@@ -329,4 +329,96 @@ async fn policies_decide_who_reads() {
         ..Default::default()
     };
     assert_eq!(user.call(head).await.unwrap_err().status, 403);
+}
+
+#[tokio::test]
+async fn nobody_may_do_anything() {
+    let fixture = start().await;
+    let (root, nobody) = (fixture.cloud.root(), fixture.cloud.nobody());
+    root.call(create("things")).await.unwrap();
+    send(&root, "PUT", "/things/a", &[], b"hello").await;
+    let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+    for (method, path, headers, body) in [
+        ("PUT", "/other", &[] as &[(&str, &str)], ""),
+        ("DELETE", "/things", &[], ""),
+        ("GET", "/things", &[], ""),
+        ("GET", "/things?list-type=2", &[], ""),
+        ("GET", "/things?location", &[], ""),
+        ("GET", "/things?versioning", &[], ""),
+        ("GET", "/things?tagging", &[], ""),
+        ("PUT", "/things?tagging", &[], tags),
+        ("DELETE", "/things?tagging", &[], ""),
+        ("GET", "/things?policy", &[], ""),
+        ("PUT", "/things?policy", &[], "{}"),
+        ("DELETE", "/things?policy", &[], ""),
+        ("GET", "/things?publicAccessBlock", &[], ""),
+        ("DELETE", "/things?publicAccessBlock", &[], ""),
+        ("GET", "/things?ownershipControls", &[], ""),
+        ("DELETE", "/things?ownershipControls", &[], ""),
+        ("GET", "/things?encryption", &[], ""),
+        ("DELETE", "/things?encryption", &[], ""),
+        ("GET", "/things?uploads", &[], ""),
+        ("GET", "/things/a", &[], ""),
+        ("GET", "/things/none", &[], ""),
+        ("GET", "/things/a?attributes", &[("x-amz-object-attributes", "ETag")], ""),
+        ("PUT", "/things/b", &[], "x"),
+        ("PUT", "/things/b", &[("x-amz-copy-source", "things/a")], ""),
+        ("DELETE", "/things/a", &[], ""),
+        ("GET", "/things/a?tagging", &[], ""),
+        ("PUT", "/things/a?tagging", &[], tags),
+        ("DELETE", "/things/a?tagging", &[], ""),
+        ("POST", "/things/b?uploads", &[], ""),
+        ("PUT", "/things/b?partNumber=1&uploadId=x", &[], "x"),
+        ("GET", "/things/b?uploadId=x", &[], ""),
+        ("DELETE", "/things/b?uploadId=x", &[], ""),
+    ] {
+        let answer = send(&nobody, method, path, headers, body.as_bytes()).await;
+        let found = (answer.status().as_u16(), text(&answer).contains("<Code>AccessDenied</Code>"));
+        assert_eq!(found, (403, true), "{method} {path}: {}", text(&answer));
+    }
+    let input = DeleteObjectsInput {
+        bucket: "things".to_owned(),
+        delete: Delete {
+            objects: vec![ObjectIdentifier { key: "a".to_owned(), ..Default::default() }],
+            quiet: None,
+        },
+        ..Default::default()
+    };
+    let kept = nobody.call(input).await.unwrap();
+    assert_eq!(kept.errors[0].code.as_deref(), Some("AccessDenied"));
+    assert_eq!(send(&root, "GET", "/things/a", &[], b"").await.status(), 200);
+}
+
+fn blobs_in(folder: &std::path::Path) -> usize {
+    let shards = std::fs::read_dir(folder.join("objects")).expect("a folder");
+    let shards = shards.map(|entry| entry.expect("an entry").path());
+    let count = |shard: std::path::PathBuf| std::fs::read_dir(shard).expect("a folder").count();
+    shards.filter(|shard| !shard.ends_with("tmp")).map(count).sum()
+}
+
+#[tokio::test]
+async fn bytes_survive_a_restart_and_go_after_their_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::start(vec![service(folder.path())]).await;
+    let root = cloud.root();
+    root.call(create("things")).await.unwrap();
+    send(&root, "PUT", "/things/kept", &[], b"kept").await;
+    send(&root, "PUT", "/things/gone", &[], b"gone").await;
+    // What a crash leaves between landing and being referred to.
+    let stray = folder.path().join("objects/ff").join(format!("{:030}ff", 0));
+    std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    std::fs::write(&stray, b"stray").unwrap();
+    let cloud = cloud.restart(vec![service(folder.path())]).await;
+    let root = cloud.root();
+    let got = send(&root, "GET", "/things/kept", &[], b"").await;
+    assert_eq!(got.body().as_ref(), b"kept");
+    testkit::poll::until("the stray blob to go", || async { (!stray.exists()).then_some(()) })
+        .await;
+    assert_eq!(blobs_in(folder.path()), 2);
+    assert_eq!(send(&root, "DELETE", "/things/gone", &[], b"").await.status(), 204);
+    cloud.advance(std::time::Duration::from_secs(301));
+    testkit::poll::until("the deleted object's blob to go", || async {
+        (blobs_in(folder.path()) == 1).then_some(())
+    })
+    .await;
 }
