@@ -43,7 +43,8 @@ pub trait Identity: Send + Sync + 'static {
     /// Notes that a key was used.
     async fn access_key_used(&self, id: &str, service: &str, region: &str);
 
-    /// Every policy that bears on what `principal` may do, compiled; none when the principal is gone.
+    /// Every policy that bears on what `principal` may do, compiled; none when the principal is
+    /// gone.
     async fn policies(&self, principal: &Principal) -> Result<Option<PolicySet>, ServiceError>;
 
     /// The role called `name` in `account`.
