@@ -170,7 +170,10 @@ impl Gateway {
         let fallback = fallback_schema();
         let bytes = body::collect(incoming).await.map_err(|e| (fallback, e))?;
         let version = form_value(parts, &bytes, "Version");
-        let detected = self.detector.detect(parts, scope.as_deref(), version.as_deref());
+        let mut detected = self.detector.detect(parts, scope.as_deref(), version.as_deref());
+        // Services that share a signing name and a version (RDS, DocumentDB, Neptune) are told
+        // apart by which of them the region has.
+        detected.candidates.sort_by_key(|name| self.kernel.service(name).is_none());
         let mut failure = None;
         for name in &detected.candidates {
             let Some(schema) = schema::service(name) else { continue };

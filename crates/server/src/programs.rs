@@ -86,12 +86,22 @@ async fn vpc_services(mut control: Control) -> Result<()> {
     let dns = dns::Dns::start(dns::Zones::default(), Arc::new(in_namespace)).await;
     let imds = imds::Imds::start(imds::Metadata::default(), Arc::new(in_namespace)).await;
     while let Some(call) = control.receive().await? {
-        let config: VpcServicesConfig = serde_json::from_slice(&call.message)?;
+        let mut config: VpcServicesConfig = serde_json::from_slice(&call.message)?;
+        config.dns.upstreams = host_resolvers();
         dns.configure(config.dns).await;
         imds.configure(config.imds).await;
         control.answer(call, b"ok").await?;
     }
     Ok(())
+}
+
+/// The resolvers that the host asks, but for those that only the host itself can reach.
+fn host_resolvers() -> Vec<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let addresses =
+        text.lines().filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
+    let reachable = addresses.filter(|address: &std::net::IpAddr| !address.is_loopback());
+    reachable.map(|address| SocketAddr::new(address, 53)).collect()
 }
 
 /// Opens a socket inside a network namespace.

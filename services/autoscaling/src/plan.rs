@@ -30,7 +30,7 @@ pub(crate) fn plan(group: &Group, now: Timestamp) -> Vec<Step> {
             let cause = format!(
                 "At {} an instance was taken out of service in response to {}.",
                 now.iso8601_seconds(),
-                unhealthy_reason(group)
+                unhealthy_reason(group, member)
             );
             steps.push(Step::Terminate { number: member.number, cause });
         }
@@ -47,8 +47,8 @@ pub(crate) fn plan(group: &Group, now: Timestamp) -> Vec<Step> {
     steps
 }
 
-fn unhealthy_reason(group: &Group) -> &'static str {
-    if group.elb_health {
+fn unhealthy_reason(group: &Group, member: &Member) -> &'static str {
+    if group.elb_health && !member.ended {
         "an ELB system health check failure"
     } else {
         "an EC2 health check indicating it has been terminated or stopped"
@@ -181,6 +181,7 @@ mod tests {
             instance_type: None,
             template_version: None,
             healthy: *healthy,
+            ended: false,
             protected: false,
             launched: Timestamp::from_secs(number as i64),
             in_service: None,

@@ -117,6 +117,7 @@ impl Run {
                 let running = seen.get(id).is_some_and(|seen| seen.is_alive);
                 let past_grace = member.in_service.is_some_and(|since| now.since(since) >= grace);
                 let serving = seen.get(id).is_none_or(|seen| !seen.is_unhealthy_target);
+                member.ended |= !running;
                 if !running || (elb && past_grace && !serving) {
                     member.healthy = false;
                 }
@@ -200,6 +201,7 @@ fn apply(
                 instance_type: None,
                 template_version: None,
                 healthy: true,
+                ended: false,
                 protected: group.protect_new,
                 launched: now,
                 in_service: None,

@@ -80,6 +80,9 @@ pub(crate) struct Member {
     pub(crate) instance_type: Option<String>,
     pub(crate) template_version: Option<String>,
     pub(crate) healthy: bool,
+    /// Whether it was found not to run any more.
+    #[serde(default)]
+    pub(crate) ended: bool,
     pub(crate) protected: bool,
     pub(crate) launched: Timestamp,
     pub(crate) in_service: Option<Timestamp>,

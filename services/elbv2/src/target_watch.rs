@@ -1,18 +1,19 @@
 //! Tasks that keep targets true: instances stop, start, move and end; drained targets are forgotten.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base::AccountId;
 use ec2_api::InstanceStateName;
 use kernel::{Next, TaskError};
-use proxy::Unusable;
+use proxy::{HealthState, Unusable};
 use store::{Scope, ScopedStore};
 
 use crate::error::{Error, Result};
 use crate::network::{self, Machine};
-use crate::store::{TARGETS, Target};
-use crate::{PRINCIPAL, TaskCtx, target};
+use crate::store::{NODES, TARGETS, Target};
+use crate::{PRINCIPAL, TaskCtx, node, target};
 
 /// How often instances are looked at, besides when they change.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -87,22 +88,63 @@ fn seen(target: &Target, instance: Option<&Machine>) -> Option<Target> {
     })
 }
 
-/// Forgets targets whose deregistration delay is over.
+/// How often draining targets are looked at.
+const DRAINING_EVERY: Duration = Duration::from_millis(250);
+
+/// Forgets targets whose deregistration delay is over, and at once those that every node drains
+/// and none has a request under way to.
+///
+/// AWS: "Target groups for your Application Load Balancers", deregistration delay.
 pub(crate) async fn forget_drained(ctx: TaskCtx, account: String) -> Result<Next, TaskError> {
     let (_, store) = store_of(&ctx, &account)?;
+    let draining = |target: &Target| target.draining_until.is_some();
+    if !store.read(|tx| tx.scan(&TARGETS, ())).await?.iter().any(draining) {
+        return Ok(Next::Idle);
+    }
+    let idle = idle_targets(&ctx, &store).await?;
     let now = ctx.now();
-    let next = store
+    let left = store
         .write(|tx| {
-            let mut next = None;
+            let mut left = false;
             for target in tx.scan(&TARGETS, ())? {
                 match target.draining_until {
-                    Some(until) if until <= now => target::forget(tx, &target)?,
-                    Some(until) => next = Some(next.map_or(until, |other| until.min(other))),
+                    Some(until) if until <= now || idle.contains(&place_of(&target)) => {
+                        target::forget(tx, &target)?;
+                    }
+                    Some(_) => left = true,
                     None => {}
                 }
             }
-            Ok::<_, Error>(next)
+            Ok::<_, Error>(left)
         })
         .await?;
-    Ok(next.map_or(Next::Idle, Next::At))
+    Ok(if left { Next::Poll(DRAINING_EVERY) } else { Next::Idle })
+}
+
+/// A target group, a target and where it is reached.
+type Placed = (String, String, SocketAddr);
+
+fn place_of(target: &Target) -> Placed {
+    let address = SocketAddr::new(IpAddr::V4(target.address), target.port);
+    (target.group.to_string(), target.id.clone(), address)
+}
+
+/// Targets that all nodes know to be draining and that have nothing under way.
+async fn idle_targets(ctx: &TaskCtx, store: &ScopedStore) -> Result<BTreeSet<Placed>, TaskError> {
+    let machine = &*ctx.drivers.drivers.machine;
+    let (mut idle, mut busy) = (BTreeSet::new(), BTreeSet::new());
+    for node in store.read(|tx| tx.scan(&NODES, ())).await? {
+        let Some(interface) = &node.interface else { continue };
+        let workload = node::workload(&interface.id);
+        // A node that does not answer carries nothing that could be cut off.
+        let Ok(status) = node::status(machine, &node.place.zone, &workload).await else { continue };
+        for group in status.target_groups {
+            for target in group.targets {
+                let is_idle = target.state == HealthState::Draining && target.in_flight == 0;
+                let place = (group.id.clone(), target.id, target.address);
+                if is_idle { idle.insert(place) } else { busy.insert(place) };
+            }
+        }
+    }
+    Ok(idle.difference(&busy).cloned().collect())
 }

@@ -44,9 +44,9 @@ impl Doctor {
                 }
             }
             print(&format!("data     {}", paths.data.display()));
-            print("names    the region's DNS answers on 127.0.0.1:5354; to point the host at it:");
+            print("names    the region's DNS answers on 198.18.0.3 while it has networks; to ask it:");
             print(
-                "         resolvectl dns lo 127.0.0.1:5354 && resolvectl domain lo '~amazonaws.com'",
+                "         resolvectl dns lo 198.18.0.3 && resolvectl domain lo '~amazonaws.com'",
             );
         }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

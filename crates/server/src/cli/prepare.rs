@@ -11,11 +11,8 @@ use super::runtime;
 use crate::paths::Paths;
 
 /// What the LAMP blueprint runs on; other engines are made when they are first asked for.
-const ENGINES: &[(EngineKind, &str)] = &[
-    (EngineKind::MariaDb, "10.11"),
-    (EngineKind::PostgreSql, "15"),
-    (EngineKind::Valkey, "8.1"),
-];
+const ENGINES: &[(EngineKind, &str)] =
+    &[(EngineKind::MariaDb, "10.11"), (EngineKind::PostgreSql, "15"), (EngineKind::Valkey, "8.1")];
 
 /// Builds what is missing; it takes minutes the first time and nothing later.
 pub(super) fn run() -> Result<ExitCode> {
@@ -29,7 +26,8 @@ pub(super) fn run() -> Result<ExitCode> {
         }
         for (kind, version) in ENGINES {
             progress.say(&format!("engine {kind:?} {version}"));
-            let root = engines.ensure(&Engine { kind: *kind, version: (*version).to_owned() }).await?;
+            let root =
+                engines.ensure(&Engine { kind: *kind, version: (*version).to_owned() }).await?;
             engines.template(&root).await?;
         }
         anyhow::Ok(())
