@@ -166,8 +166,8 @@ pub(crate) async fn describe_events(
     }
     let mut all = ctx.store.read(|tx| tx.scan(&EVENTS, ())).await?;
     all.retain(|event| {
-        let category = input.event_categories.is_empty()
-            || input.event_categories.iter().any(|wanted| *wanted == event.category);
+        let category =
+            input.event_categories.is_empty() || input.event_categories.contains(&event.category);
         let source = input.source_identifier.as_deref();
         let kind = input.source_type.map(SourceType::as_str);
         (from..=until).contains(&event.at)

@@ -29,7 +29,7 @@ pub(crate) const FIRST_NODE: u32 = 1;
 
 /// The instance called `name`, however its letters are cased.
 pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<DbInstance> {
-    let found = tx.get(&INSTANCES, &name.to_ascii_lowercase())?;
+    let found = tx.get(&INSTANCES, name.to_ascii_lowercase())?;
     found.ok_or_else(|| Error::InstanceNotFound(name.to_owned()))
 }
 

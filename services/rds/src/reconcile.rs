@@ -78,10 +78,8 @@ impl Work {
 
     /// What cannot be mended by another try ends an instance's making; the rest is tried again.
     async fn failed(&self, instance: &DbInstance, error: Error) -> Result<Next, TaskError> {
-        let text = match &error {
-            Error::Engine(inside) => inside.chain(),
-            other => other.to_string(),
-        };
+        let text =
+            if let Error::Engine(inside) = &error { inside.chain() } else { error.to_string() };
         let status = match (&error, instance.status) {
             (Error::Engine(engine::Error::Refused(_)), Status::Creating | Status::Starting) => {
                 Status::IncompatibleParameters

@@ -25,7 +25,7 @@ const SNAPSHOTS_MAX: Quota = Quota { service: "rds", code: "L-272F1212", default
 
 /// The snapshot called `name`.
 pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<Snapshot> {
-    let found = tx.get(&SNAPSHOTS, &name.to_ascii_lowercase())?;
+    let found = tx.get(&SNAPSHOTS, name.to_ascii_lowercase())?;
     found.ok_or_else(|| Error::SnapshotNotFound(name.to_owned()))
 }
 

@@ -24,7 +24,7 @@ const GROUPS_MAX: Quota = Quota { service: "rds", code: "L-48C6BF61", default: 5
 
 /// The group called `name`.
 pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<SubnetGroup> {
-    let found = tx.get(&SUBNET_GROUPS, &name.to_ascii_lowercase())?;
+    let found = tx.get(&SUBNET_GROUPS, name.to_ascii_lowercase())?;
     found.ok_or_else(|| Error::SubnetGroupNotFound(name.to_owned()))
 }
 

@@ -17,7 +17,9 @@ fn text(properties: &Properties, name: &str) -> Option<String> {
     match properties.get(name)? {
         Json::Null => None,
         Json::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
+        other @ (Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_)) => {
+            Some(other.to_string())
+        }
     }
 }
 
