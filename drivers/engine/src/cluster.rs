@@ -2,9 +2,9 @@
 //! commit, and replicas that follow.
 //!
 //! What a cluster knows it has seen: the markers on its volumes tell who was made primary last and
-//! whether the standby was in step, its nodes tell who they are. A cluster made anew over nodes that
-//! run goes on where the last one was stopped. [`Cluster::watch`] keeps it whole; the other methods
-//! are what a service does to it. One change of who is primary happens at a time.
+//! whether the standby was in step, its nodes tell who they are. A cluster made anew over nodes
+//! that run goes on where the last one was stopped. [`Cluster::watch`] keeps it whole; the other
+//! methods are what a service does to it. One change of who is primary happens at a time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -90,8 +90,8 @@ impl Cluster {
         })
     }
 
-    /// Makes the volumes, starts the nodes and joins them; returns when the primary takes writes and
-    /// every follower follows, the standby in step.
+    /// Makes the volumes, starts the nodes and joins them; returns when the primary takes writes
+    /// and every follower follows, the standby in step.
     ///
     /// May be called again after it failed half-way; volumes that are there already are kept.
     ///
@@ -224,7 +224,8 @@ impl Cluster {
 
     async fn make_own(&self, member: &Member) -> Result<()> {
         member.control.drain().await?;
-        // Should the caller not get to record this, the cluster that it leaves has the higher epoch.
+        // Should the caller not get to record this, the cluster that it leaves has the higher
+        // epoch.
         let own = Ledger::default();
         own.marker(Role::Primary, Seed::Copy).write(&member.node.volume)?;
         member.control.promote().await?;
@@ -267,8 +268,8 @@ impl Cluster {
         Ok(self.primary()?.node.id.clone())
     }
 
-    /// Tells that a node's process has ended, as the host saw it. The word may be late or wrong: the
-    /// host is asked before anything is done.
+    /// Tells that a node's process has ended, as the host saw it. The word may be late or wrong:
+    /// the host is asked before anything is done.
     pub fn node_exited(&self, id: &str) {
         if let Ok(member) = self.member(id) {
             let mut seen = member.seen();
@@ -278,8 +279,8 @@ impl Cluster {
         self.wake.notify_one();
     }
 
-    /// Tries again at once what failed and waits for its next try: the host can do now what it could
-    /// not do before (a zone is back).
+    /// Tries again at once what failed and waits for its next try: the host can do now what it
+    /// could not do before (a zone is back).
     pub fn retry_now(&self) {
         for member in self.members() {
             member.seen().not_before = None;

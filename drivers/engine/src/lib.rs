@@ -5,15 +5,15 @@
 //! the [`EngineProcess`] that it is handed, and spawns [`Cluster::watch`]. The crate itself starts
 //! no engine; it works them over the sockets on their volumes.
 //!
-//! As a workload, a node is one process: the engine's root ([`EngineRoot::path`]) as the only layer,
-//! a few megabytes of memory for writes to it, the node's volume (a folder of the host) bound at
-//! [`EngineProcess::data_mount`], the namespace of its interface, and `argv`, `env`, `uid` and `gid`
-//! as they are handed over. Logs are in `log/error.log` of the volume.
+//! As a workload, a node is one process: the engine's root ([`EngineRoot::path`]) as the only
+//! layer, a few megabytes of memory for writes to it, the node's volume (a folder of the host)
+//! bound at [`EngineProcess::data_mount`], the namespace of its interface, and `argv`, `env`, `uid`
+//! and `gid` as they are handed over. Logs are in `log/error.log` of the volume.
 //!
 //! # Limits
 //!
-//! - A standby answers connections (MariaDB, PostgreSQL with reads): its interface must keep clients
-//!   out.
+//! - A standby answers connections (MariaDB, PostgreSQL with reads): its interface must keep
+//!   clients out.
 //! - MySQL's own server is refused. Point-in-time recovery and cache clusters of several shards are
 //!   not here yet.
 //! - PostgreSQL databases are made with the locale `C.UTF-8` and log segments of 4 MB.

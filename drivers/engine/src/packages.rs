@@ -60,8 +60,8 @@ impl Engines {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when no release of that version is on offer, or its packages cannot be
-    /// had.
+    /// [`Error::Unavailable`] when no release of that version is on offer, or its packages cannot
+    /// be had.
     pub async fn ensure(&self, engine: &Engine) -> Result<EngineRoot> {
         let release = Self::release(engine)?;
         if let Some(root) = self.unpacked(release) {

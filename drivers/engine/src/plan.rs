@@ -56,7 +56,8 @@ pub(crate) struct NodeView {
 pub(crate) enum Promise {
     /// It does, as seen lately enough to rely upon it.
     Kept,
-    /// It did when last seen; nobody watched for so long that the primary may have given up waiting.
+    /// It did when last seen; nobody watched for so long that the primary may have given up
+    /// waiting.
     Unproven,
     /// The primary was seen to have given up waiting.
     Broken,

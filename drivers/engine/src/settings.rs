@@ -54,8 +54,9 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`](crate::Error::Refused) for a parameter or a value that the engine has not, the engine's answer
-    /// when it takes a value not; the next start is then with the former values.
+    /// [`Error::Refused`](crate::Error::Refused) for a parameter or a value that the engine has
+    /// not, the engine's answer when it takes a value not; the next start is then with the former
+    /// values.
     pub async fn apply_parameters(&self, wanted: Parameters) -> Result<Vec<String>> {
         let _operation = self.operation.lock().await;
         let mut spec = self.spec();
@@ -129,8 +130,8 @@ impl Cluster {
         spec.process(node, start)
     }
 
-    /// Asks the primary which limits it runs with: those of its last start, which may have been as a
-    /// follower, under parameters that have changed since.
+    /// Asks the primary which limits it runs with: those of its last start, which may have been as
+    /// a follower, under parameters that have changed since.
     pub(crate) async fn learn_limits(&self, primary: &Member) {
         if let Ok(limits) = in_time(primary.control.limits()).await {
             *self.floor.lock().unwrap_or_else(PoisonError::into_inner) =

@@ -254,8 +254,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// The follower that holds the most of what the primary wrote, now that it writes no more and all
-    /// of them have read what was on its way.
+    /// The follower that holds the most of what the primary wrote, now that it writes no more and
+    /// all of them have read what was on its way.
     async fn furthest(&self) -> Option<Arc<Member>> {
         let until = Instant::now() + SETTLED_MAX;
         let followers: Vec<_> =

@@ -37,8 +37,9 @@ pub struct RootCommand {
     env: Vec<(String, String)>,
 }
 
-/// The steps before the program: pairs of source and target up to `--`, the root, the user, and then
-/// what to run. The names of devices, processes and temporary files are the host's, in private.
+/// The steps before the program: pairs of source and target up to `--`, the root, the user, and
+/// then what to run. The names of devices, processes and temporary files are the host's, in
+/// private.
 const SCRIPT: &str = "\
 root=$1; user=$2; shift 2
 mount --rbind /dev \"$root/dev\"
@@ -78,7 +79,8 @@ impl RootCommand {
         self
     }
 
-    /// The command that runs it; its process becomes the program itself, so its id can be signalled.
+    /// The command that runs it; its process becomes the program itself, so its id can be
+    /// signalled.
     pub fn command(&self) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--", "sh", "-ec", SCRIPT, "sh"]);

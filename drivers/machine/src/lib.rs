@@ -1,10 +1,11 @@
 //! Workloads in zones: everything that runs, behind one trait.
 //!
 //! A zone has one supervisor process ([`zone::run`]) that is the parent of all its workloads and
-//! outlives the control plane. [`LinuxMachine`] talks to the supervisors of a region; [`SimMachine`]
-//! plays them in tests. A workload is a sandbox with its own init, one program inside a root file
-//! system, or a built-in program of this executable ([`program`]). [`Images`] builds the root trees
-//! they share, [`Volumes`] the disks they write to, [`probe()`] tells what the host can do.
+//! outlives the control plane. [`LinuxMachine`] talks to the supervisors of a region;
+//! [`SimMachine`] plays them in tests. A workload is a sandbox with its own init, one program
+//! inside a root file system, or a built-in program of this executable ([`program`]). [`Images`]
+//! builds the root trees they share, [`Volumes`] the disks they write to, [`probe()`] tells what
+//! the host can do.
 
 mod error;
 mod ids;

@@ -1,4 +1,5 @@
-//! What a workload is: its program, its root, its namespaces and its limits; and what is told of it.
+//! What a workload is: its program, its root, its namespaces and its limits; and what is told of
+//! it.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -128,7 +128,8 @@ impl Volumes {
         Ok(orphans)
     }
 
-    /// Copies what a machine wrote to its root volume into `layer`, an image's. The volume must not be in use.
+    /// Copies what a machine wrote to its root volume into `layer`, an image's. The volume must not
+    /// be in use.
     pub(crate) fn copy_upper(&self, id: &str, layer: &Path) -> Result<()> {
         self.require_unused(id)?;
         let scratch = tempfile_folder(&self.folder)?;

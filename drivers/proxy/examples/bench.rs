@@ -3,8 +3,8 @@
 //! `cargo run --release -p proxy --example bench [SECONDS] [CONNECTIONS]`
 //!
 //! With `targets` it prints the addresses of four targets, with `node TARGET...` that of a node in
-//! front of them, and serves until it is interrupted, so that other load generators and other proxies
-//! can be measured beside it.
+//! front of them, and serves until it is interrupted, so that other load generators and other
+//! proxies can be measured beside it.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 

@@ -169,8 +169,8 @@ pub struct WeightedGroup {
     pub weight: u32,
 }
 
-/// Where a client is sent. The parts may hold `#{protocol}`, `#{host}`, `#{port}`, `#{path}` (without
-/// its leading slash) and `#{query}`, which stand for the request's own.
+/// Where a client is sent. The parts may hold `#{protocol}`, `#{host}`, `#{port}`, `#{path}`
+/// (without its leading slash) and `#{query}`, which stand for the request's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redirect {
     /// `HTTP`, `HTTPS` or `#{protocol}`.
@@ -228,7 +228,8 @@ pub struct TargetGroup {
     /// How targets are judged; nothing when health checks are disabled.
     #[serde(default = "default_health_check")]
     pub health_check: Option<HealthCheck>,
-    /// How long, in seconds (30 to 900), a target that became healthy gets a growing share; 0 is off.
+    /// How long, in seconds (30 to 900), a target that became healthy gets a growing share; 0 is
+    /// off.
     #[serde(default)]
     pub slow_start_seconds: u32,
     /// How long, in seconds, requests under way may take once a target is deregistered.

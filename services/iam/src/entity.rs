@@ -132,7 +132,8 @@ pub(crate) fn date(at: Timestamp) -> Timestamp {
 
 macro_rules! entity {
     ($record:ty, $arn_type:literal, $table:ident, $by_name:ident, $quota:expr,
-     boundary: $boundary:expr, tags: $tags:expr, missing: $missing:literal, taken: $taken:literal) => {
+     boundary: $boundary:expr, tags: $tags:expr,
+     missing: $missing:literal, taken: $taken:literal) => {
         impl Entity for $record {
             const ARN_TYPE: &'static str = $arn_type;
             const TABLE: Table<Self> = $table;

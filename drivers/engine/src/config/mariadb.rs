@@ -86,7 +86,8 @@ fn option(variable: &str) -> &str {
     }
 }
 
-/// A value as the options file wants it: in quotes when it holds anything that means something there.
+/// A value as the options file wants it: in quotes when it holds anything that means something
+/// there.
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._,:+-/".contains(c);
     if value.chars().all(plain) {
@@ -95,8 +96,8 @@ fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The users of the cluster, made anew at each start on each node and kept out of the binary log, so
-/// that a copy or a restored snapshot gets the passwords of the cluster that it is in.
+/// The users of the cluster, made anew at each start on each node and kept out of the binary log,
+/// so that a copy or a restored snapshot gets the passwords of the cluster that it is in.
 fn init_statements(spec: &ClusterSpec) -> String {
     let (management, replication) = (&spec.secrets.management, &spec.secrets.replication);
     format!(

@@ -6,8 +6,8 @@ use super::{Parameters, Rendered};
 use crate::node::Node;
 use crate::spec::{ClusterSpec, EngineFile, Start};
 
-/// What the cluster itself relies on; parameter groups cannot change it. Shared memory lies in files
-/// because a workload's `/dev/shm` may be small or absent.
+/// What the cluster itself relies on; parameter groups cannot change it. Shared memory lies in
+/// files because a workload's `/dev/shm` may be small or absent.
 const FIXED: &str = "\
 data_directory = '/data/pgdata'
 hba_file = '/data/conf/pg_hba.conf'

@@ -1,5 +1,5 @@
-//! Every parameter that is listed is one that the engine knows: written to its files and, where it is
-//! said to be dynamic, given to the running server.
+//! Every parameter that is listed is one that the engine knows: written to its files and, where it
+//! is said to be dynamic, given to the running server.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Valkey and Redis under faults. Their replication is asynchronous, so a writer that wants a row to
-//! survive waits for a replica, as these do.
+//! Valkey and Redis under faults. Their replication is asynchronous, so a writer that wants a row
+//! to survive waits for a replica, as these do.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

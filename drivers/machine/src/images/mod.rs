@@ -2,8 +2,8 @@
 //!
 //! An image is a list of layers, the uppermost first. A built layer's folder is named for its
 //! recipe's hash and appears only when it is complete; an image's id is a hash over the recipes and
-//! the versions of all packages in it. A machine's own image is a layer with what it wrote, on top of
-//! the layers it was started from. The folder may be shared by all regions of a host.
+//! the versions of all packages in it. A machine's own image is a layer with what it wrote, on top
+//! of the layers it was started from. The folder may be shared by all regions of a host.
 
 mod debian;
 mod recipe;

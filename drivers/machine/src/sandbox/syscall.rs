@@ -298,7 +298,8 @@ pub(crate) fn loop_number(fd: BorrowedFd<'_>, command: u32, number: u64) -> io::
 
 /// A command of the loop driver that reads or writes a structure.
 pub(crate) fn loop_structure<T>(fd: BorrowedFd<'_>, command: u32, value: &mut T) -> io::Result<()> {
-    // SAFETY: callers pass the structure that the command is defined with; it lives across the call.
+    // SAFETY: callers pass the structure that the command is defined with; it lives across the
+    // call.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), command.into(), std::ptr::from_mut(value)) };
     zero(libc::c_long::from(result))
 }

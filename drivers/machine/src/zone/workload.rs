@@ -298,7 +298,10 @@ impl Workload {
 
     /// Waits until the given run has ended; false when that takes longer than `patience`.
     fn wait_ended(&self, running: &Arc<Running>, patience: Duration) -> bool {
-        let same = |life: &Life| matches!(&life.phase, Phase::Running(current) if Arc::ptr_eq(current, running));
+        let same = |life: &Life| match &life.phase {
+            Phase::Running(current) => Arc::ptr_eq(current, running),
+            Phase::Starting | Phase::Ended { .. } => false,
+        };
         self.wait_while(patience, same)
     }
 

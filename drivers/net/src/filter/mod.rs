@@ -188,7 +188,8 @@ impl Ruleset {
         self.sets.insert(name.into(), set);
     }
 
-    /// The addresses that are keys of the map `name` here, and there are none or have another value.
+    /// The addresses that are keys of the map `name` here, and there are none or have another
+    /// value.
     pub(crate) fn lost_keys(&self, name: &str, there: &Self) -> BTreeSet<Ipv4Addr> {
         let Some(here) = self.sets.get(name) else { return BTreeSet::new() };
         let kept = |key: &Vec<u8>| there.sets.get(name).and_then(|set| set.elements.get(key));

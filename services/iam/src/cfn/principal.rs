@@ -167,7 +167,8 @@ impl Principal {
         Ok(())
     }
 
-    /// Sets or takes away the permissions boundary, where the template changed it. Groups have none.
+    /// Sets or takes away the permissions boundary, where the template changed it. Groups have
+    /// none.
     ///
     /// # Errors
     ///
