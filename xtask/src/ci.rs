@@ -57,9 +57,12 @@ pub(crate) fn test() -> Result<()> {
 pub(crate) fn bench(name: Option<&str>) -> Result<()> {
     setup::run()?;
     shell::run("cargo", &["build", "--quiet", "--release", "--package", "server"])?;
-    let mut bench = shell::command(setup::python_bin().join("python"));
+    let skyhold = shell::target_dir().join("release").join("skyhold");
+    shell::run(&skyhold.to_string_lossy(), &["prepare"])?;
+    let mut bench = shell::command("unshare");
+    bench.args(["--net", "--mount"]).arg(setup::python_bin().join("python"));
     bench.arg("benches/run.py").args(name);
-    bench.env("SKYHOLD_BIN", shell::target_dir().join("release").join("skyhold"));
+    bench.env("SKYHOLD_BIN", &skyhold);
     bench.env("PATH", path_with_python());
     shell::check(&mut bench)
 }

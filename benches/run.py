@@ -1,0 +1,162 @@
+"""Times a release build as its users meet it, in a network namespace of its own.
+
+Run by `cargo xtask bench`, as root. Prints one line a figure; nothing here passes or fails.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+SKYHOLD = os.environ["SKYHOLD_BIN"]
+ENDPOINT = "127.0.0.1:4566"
+
+
+class Region:
+    def __init__(self, folder: str):
+        self.folder = folder
+
+    def command(self, *words: str) -> str:
+        command = [SKYHOLD, "--data-dir", self.folder, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def client(self, service: str):
+        keys = json.loads((Path(self.folder) / "credentials.json").read_text())
+        return boto3.client(
+            service,
+            endpoint_url=keys["endpoint_url"],
+            region_name=keys["region"],
+            aws_access_key_id=keys["access_key_id"],
+            aws_secret_access_key=keys["secret_access_key"],
+            config=Config(max_pool_connections=64),
+        )
+
+    def status(self) -> dict:
+        return json.loads(self.command("status", "--json"))
+
+
+def show(name: str, value: float, unit: str) -> None:
+    print(f"{name:<56} {value:>10.3f} {unit}", flush=True)
+
+
+def until(condition, seconds: float):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            found = condition()
+        except OSError:
+            found = None
+        if found:
+            return found
+        time.sleep(0.02)
+    raise SystemExit("a bench waited in vain")
+
+
+def start(region: Region) -> None:
+    before = time.monotonic()
+    region.command("up", "--detach", "--listen", ENDPOINT)
+    show("up, empty folder, until ready", time.monotonic() - before, "s")
+    sts = region.client("sts")
+    sts.get_caller_identity()
+    show("memory of the control plane when idle", region.status()["rss_mib"], "MiB")
+    before = time.monotonic()
+    for _ in range(500):
+        sts.get_caller_identity()
+    show("get-caller-identity, one boto3 client", 500 / (time.monotonic() - before), "calls/s")
+
+
+def banner(address: str) -> bool:
+    import socket
+
+    with socket.create_connection((address, 22), timeout=0.2) as stream:
+        return stream.recv(4) == b"SSH-"
+
+
+def instances(region: Region) -> None:
+    ec2 = region.client("ec2")
+    images = ec2.describe_images(Filters=[{"Name": "name", "Values": ["debian-12-amd64-*"]}])
+    image = images["Images"][0]["ImageId"]
+    group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    ec2.authorize_security_group_ingress(
+        GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+    )
+
+    def run(count: int) -> None:
+        before = time.monotonic()
+        made = ec2.run_instances(
+            ImageId=image, InstanceType="t3.micro", MinCount=count, MaxCount=count
+        )
+        answered = time.monotonic() - before
+        ids = [instance["InstanceId"] for instance in made["Instances"]]
+
+        def addresses():
+            described = ec2.describe_instances(InstanceIds=ids)["Reservations"]
+            found = [i.get("PublicIpAddress") for r in described for i in r["Instances"]]
+            return found if all(found) else None
+
+        for address in until(addresses, 60):
+            until(lambda address=address: banner(address), 60)
+        show(f"run-instances of {count}: the call", answered, "s")
+        show(f"run-instances of {count}: until every ssh banner", time.monotonic() - before, "s")
+        ec2.terminate_instances(InstanceIds=ids)
+
+        def gone():
+            described = ec2.describe_instances(InstanceIds=ids)["Reservations"]
+            states = {i["State"]["Name"] for r in described for i in r["Instances"]}
+            return states == {"terminated"}
+
+        until(gone, 60)
+
+    for count in (1, 1, 1, 20, 50):
+        run(count)
+
+
+def lamp(region: Region) -> None:
+    before = time.monotonic()
+    out = region.command("demo", "lamp")
+    show("demo lamp: from the first command to the page", time.monotonic() - before, "s")
+    answered = re.search(r"after ([0-9.]+) s", out)
+    show("demo lamp: from deploy to the first 200", float(answered.group(1)), "s")
+    url = out.strip().splitlines()[-1]
+    before = time.monotonic()
+    for _ in range(200):
+        with urllib.request.urlopen(url, timeout=5) as page:
+            page.read()
+    show("pages through both tiers, one client", 200 / (time.monotonic() - before), "pages/s")
+    stacks = region.client("cloudformation")
+    before = time.monotonic()
+    stacks.delete_stack(StackName="lamp")
+    stacks.get_waiter("stack_delete_complete").wait(
+        StackName="lamp", WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+    )
+    show("delete-stack of lamp", time.monotonic() - before, "s")
+
+
+BENCHES = {"start": start, "instances": instances, "lamp": lamp}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(BENCHES)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {SKYHOLD}")
+    with tempfile.TemporaryDirectory() as folder:
+        region = Region(folder)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        start(region)
+        try:
+            for name in wanted:
+                if name != "start":
+                    BENCHES[name](region)
+        finally:
+            region.command("down")
+
+
+if __name__ == "__main__":
+    main()
