@@ -81,9 +81,10 @@ impl Work {
         let text =
             if let Error::Engine(inside) = &error { inside.chain() } else { error.to_string() };
         let status = match (&error, instance.status) {
-            (Error::Engine(engine::Error::Refused(_)), Status::Creating | Status::Starting) => {
-                Status::IncompatibleParameters
-            }
+            (
+                Error::Engine(engine::Error::Refused(_)),
+                Status::Creating | Status::Starting | Status::Rebooting,
+            ) => Status::IncompatibleParameters,
             (Error::Engine(engine::Error::Unavailable { .. }), Status::Creating) => Status::Failed,
             (Error::Inside(inside), Status::Creating) if inside.sender => Status::Failed,
             _ => return Err(TaskError::new(text)),

@@ -34,7 +34,11 @@ pub(crate) async fn reboot_db_instance(
 ) -> Result<RebootDBInstanceOutput> {
     let force = input.force_failover == Some(true);
     let instance = put(&ctx, &input.db_instance_identifier, |_, instance| {
-        require_available(instance)?;
+        // A restart is how an instance leaves that state once its group is mended.
+        let mended = instance.status == Status::IncompatibleParameters;
+        if !(mended && instance.created.is_some()) {
+            require_available(instance)?;
+        }
         if force && !instance.multi_az {
             return Err(Error::combination(
                 "Cannot force failover: the DB instance is not a Multi-AZ instance.",
