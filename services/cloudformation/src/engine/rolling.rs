@@ -202,7 +202,7 @@ impl Operator {
             );
             self.tell_progress(row, text).await?;
             for instance in &batch {
-                if let Err(error) = self.terminate(row, instance).await {
+                if let Err(error) = self.terminate(instance).await {
                     return Ok(Err(error.message));
                 }
             }
@@ -276,12 +276,11 @@ impl Operator {
         })
     }
 
-    async fn terminate(&self, row: &StackResource, instance: &str) -> Result<(), ServiceError> {
+    async fn terminate(&self, instance: &str) -> Result<(), ServiceError> {
         let input = TerminateInstanceInAutoScalingGroupInput {
             instance_id: Some(instance.to_owned()),
-            instance_ids: Vec::new(),
-            auto_scaling_group_name: row.current.physical_id.clone(),
             should_decrement_desired_capacity: false,
+            ..TerminateInstanceInAutoScalingGroupInput::default()
         };
         self.client()?.call(input).await.map(drop)
     }
