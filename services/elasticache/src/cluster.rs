@@ -119,7 +119,8 @@ pub(crate) fn place_of(cache: &Cache, node: &NodeRecord) -> Result<Option<Place>
     }))
 }
 
-/// The cluster of `cache`, made now if it is not held. Nodes that have not joined yet are not in it.
+/// The cluster of `cache`, made now if it is not held. Nodes that have not joined yet are not in
+/// it.
 pub(crate) async fn of(ctx: &TaskCtx, store: &ScopedStore, cache: &Cache) -> Result<Arc<Running>> {
     let _building = ctx.drivers.building.lock().await;
     if let Some(running) = ctx.drivers.held(&cache.resource_id) {

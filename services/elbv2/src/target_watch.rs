@@ -1,4 +1,5 @@
-//! Tasks that keep targets true: instances stop, start, move and end; drained targets are forgotten.
+//! Tasks that keep targets true: instances stop, start, move and end; drained targets are
+//! forgotten.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -142,7 +143,11 @@ async fn idle_targets(ctx: &TaskCtx, store: &ScopedStore) -> Result<BTreeSet<Pla
             for target in group.targets {
                 let is_idle = target.state == HealthState::Draining && target.in_flight == 0;
                 let place = (group.id.clone(), target.id, target.address);
-                if is_idle { idle.insert(place) } else { busy.insert(place) };
+                if is_idle {
+                    idle.insert(place)
+                } else {
+                    busy.insert(place)
+                };
             }
         }
     }

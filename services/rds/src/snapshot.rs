@@ -189,9 +189,11 @@ pub(crate) async fn delete_db_snapshot(
                     .to_owned(),
             ));
         }
+        let is_it = |source: &Source| {
+            matches!(source, Source::Snapshot { name, .. } if *name == snapshot.name)
+        };
         let restoring = tx.scan(&INSTANCES, ())?.iter().any(|instance| {
-            instance.status == Status::Creating
-                && matches!(&instance.source, Source::Snapshot { name, .. } if *name == snapshot.name)
+            instance.status == Status::Creating && is_it(&instance.source)
         });
         if snapshot.status == SnapshotStatus::Creating || restoring {
             return Err(Error::InvalidSnapshotState(format!(

@@ -108,7 +108,8 @@ pub(crate) async fn create_nat_gateway(
     Ok(CreateNatGatewayOutput { nat_gateway, client_token: input.client_token })
 }
 
-/// Refuses kinds of gateways that this region does not have, and addresses that do not fit the kind.
+/// Refuses kinds of gateways that this region does not have, and addresses that do not fit the
+/// kind.
 fn require_possible(input: &CreateNatGatewayInput) -> Result<()> {
     let regional = input.availability_mode == Some(AvailabilityMode::Regional);
     let more = input.secondary_private_ip_address_count.is_some_and(|count| count != 0);
@@ -130,7 +131,8 @@ fn require_possible(input: &CreateNatGatewayInput) -> Result<()> {
     }
 }
 
-/// Gives the elastic address of `allocation`, which nothing else may have, to a gateway's interface.
+/// Gives the elastic address of `allocation`, which nothing else may have, to a gateway's
+/// interface.
 fn take_address(
     tx: &mut WriteTx<'_>,
     maker: Maker<'_>,
