@@ -30,6 +30,14 @@ pub(crate) fn services(
             host: Arc::new(ec2::LocalHost::new(d.images.clone(), d.volumes.clone())),
         })
         .into(),
+        elasticache::service(elasticache::Drivers {
+            net: d.net.clone(),
+            machine: d.machine.clone(),
+            engines: d.engines.clone(),
+            data_dir: paths.data.join("caches"),
+            cipher: cipher.clone(),
+        })
+        .into(),
         elbv2::service(elbv2::Drivers { net: d.net.clone(), machine: d.machine.clone() }).into(),
         iam::service(directory.clone()).into(),
         rds::service(rds::Drivers {
