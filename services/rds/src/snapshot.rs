@@ -189,12 +189,14 @@ pub(crate) async fn delete_db_snapshot(
                     .to_owned(),
             ));
         }
-        let is_it = |source: &Source| {
-            matches!(source, Source::Snapshot { name, .. } if *name == snapshot.name)
+        let is_it = |source: &Source| match source {
+            Source::Snapshot { name, .. } => *name == snapshot.name,
+            Source::Nothing | Source::Replica { .. } => false,
         };
-        let restoring = tx.scan(&INSTANCES, ())?.iter().any(|instance| {
-            instance.status == Status::Creating && is_it(&instance.source)
-        });
+        let restoring = tx
+            .scan(&INSTANCES, ())?
+            .iter()
+            .any(|instance| instance.status == Status::Creating && is_it(&instance.source));
         if snapshot.status == SnapshotStatus::Creating || restoring {
             return Err(Error::InvalidSnapshotState(format!(
                 "Cannot delete the snapshot {} because it is in use.",
