@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::Tags;
 use elasticache_api::{
-    AddTagsToResourceInput, ListTagsForResourceInput, RemoveTagsFromResourceInput, Tag,
+    AddTagsToResourceInput, ListTagsForResourceInput, RemoveTagsFromResourceInput, Tag, error as shape,
 };
 use kernel::ServiceError;
 use kernel::resource::{Attributes, Progress, Properties, ResourceCtx};
@@ -30,6 +30,14 @@ const STACK: &str = "aws:cloudformation:stack-id";
 
 /// The tag that names the resource in its template.
 const LOGICAL: &str = "aws:cloudformation:logical-id";
+
+/// The codes of what is not there.
+const NOT_FOUND: &[&str] = &[
+    shape::CACHE_CLUSTER_NOT_FOUND_FAULT,
+    shape::CACHE_PARAMETER_GROUP_NOT_FOUND_FAULT,
+    shape::CACHE_SUBNET_GROUP_NOT_FOUND_FAULT,
+    shape::REPLICATION_GROUP_NOT_FOUND_FAULT,
+];
 
 /// The ARN of a resource of this service.
 fn arn(ctx: &ResourceCtx, kind: &str, name: &str) -> String {
@@ -95,7 +103,7 @@ async fn find_by_name(
             });
             Ok(ours.then_some(name))
         }
-        Err(error) if error.sender && error.status == 404 => Ok(None),
+        Err(error) if NOT_FOUND.contains(&error.code.as_str()) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -36,7 +36,8 @@ pub(crate) async fn run(work: &Work, cache: &Cache) -> Result<Next> {
         fail_over(work, cache, &running).await?;
     }
     if cache.applied.node_type != cache.node_type {
-        resize(work, cache, &running).await?;
+        resize(work, cache).await?;
+        return Ok(Next::Poll(Duration::ZERO));
     }
     apply_parameters(work, cache, &running).await?;
     work.change(&[], |cache| {
@@ -173,31 +174,29 @@ async fn whole(cache: &Cache, running: &Running) -> Result<()> {
     waited.map_err(|_| Error::Engine(engine::Error::Timeout("all nodes to serve")))
 }
 
-/// Gives the nodes the memory and processors of another node type: replicas first, then one of
-/// them takes over, so that the cache is away for the time of a failover only.
-async fn resize(work: &Work, cache: &Cache, running: &Running) -> Result<()> {
-    let node_type = cluster::type_of(cache)?;
-    for record in &cache.nodes {
-        if let Some(place) = place_of(cache, record)? {
-            running.host.put(&record.id, place);
-        }
-    }
-    running.cluster.set_memory(node_type.memory_bytes).await?;
+/// Gives the nodes the memory and processors of another node type: the cluster is made anew over
+/// the nodes that run, and they are started again, replicas first. Then one of these takes over, so
+/// that the cache is away for the time of a failover only.
+async fn resize(work: &Work, cache: &Cache) -> Result<()> {
+    work.ctx.drivers.let_go(&cache.resource_id).await;
+    let running = cluster::of(&work.ctx, &work.store, cache).await?;
     let status = running.cluster.observe().await;
     let primary = status.primary.clone().unwrap_or_default();
     let replicas: Vec<_> = status.nodes.iter().filter(|node| node.id != primary).collect();
     for replica in &replicas {
         running.cluster.restart(&replica.id).await?;
-        whole(cache, running).await?;
+        whole(cache, &running).await?;
     }
+    running.keep_whole(&work.ctx);
     if replicas.is_empty() {
         running.cluster.restart(&primary).await?;
     } else {
         running.cluster.failover("the cache is scaled", Loss::Accept).await?;
     }
-    let text = format!("Finished applying modification to node type {}", node_type.name);
+    let wanted = cache.node_type.clone();
+    let text = format!("Finished applying modification to node type {wanted}");
     work.change(&[event::Told::of_cache(cache, text)], |cache| {
-        node_type.name.clone_into(&mut cache.applied.node_type);
+        cache.applied.node_type.clone_from(&wanted);
         for node in &mut cache.nodes {
             node.stale = false;
         }

@@ -1,0 +1,5 @@
+//! Caches over HTTP, with real engines as child processes.
+
+mod group;
+mod rules;
+mod world;
