@@ -361,28 +361,155 @@ pub(crate) const RULES: &[Access] = &[
                 .when("KeyName"),
         ],
     ),
-    Access::new("StartInstances", &[Need::on("ec2:StartInstances", &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"])]),
-    Access::new("StopInstances", &[Need::on("ec2:StopInstances", &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"])]),
-    Access::new("RebootInstances", &[Need::on("ec2:RebootInstances", &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"])]),
-    Access::new("TerminateInstances", &[Need::on("ec2:TerminateInstances", &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"])]),
-    Access::new("MonitorInstances", &[Need::on("ec2:MonitorInstances", &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"])]),
-    Access::new("UnmonitorInstances", &[Need::on("ec2:UnmonitorInstances", &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"])]),
-    Access::new("DescribeInstanceAttribute", &[Need::on("ec2:DescribeInstanceAttribute", &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"])]),
-    Access::new("ModifyInstanceAttribute", &[Need::on("ec2:ModifyInstanceAttribute", &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"])]),
-    Access::new("ModifyInstanceMetadataOptions", &[Need::on("ec2:ModifyInstanceMetadataOptions", &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"])]),
-    Access::new("GetConsoleOutput", &[Need::on("ec2:GetConsoleOutput", &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"])]),
-    Access::new("AssociateIamInstanceProfile", &[Need::on("ec2:AssociateIamInstanceProfile", &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"])]),
-    Access::new("CreateImage", &[Need::on("ec2:CreateImage", &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}", "arn:aws:ec2:{region}::image/*", "arn:aws:ec2:{region}::snapshot/*"])]),
-    Access::new("RegisterImage", &[Need::on("ec2:RegisterImage", &["arn:aws:ec2:{region}::image/*"])]),
-    Access::new("DeregisterImage", &[Need::on("ec2:DeregisterImage", &["arn:aws:ec2:{region}::image/{ImageId}"])]),
-    Access::new("DescribeImageAttribute", &[Need::on("ec2:DescribeImageAttribute", &["arn:aws:ec2:{region}::image/{ImageId}"])]),
-    Access::new("ModifyImageAttribute", &[Need::on("ec2:ModifyImageAttribute", &["arn:aws:ec2:{region}::image/{ImageId}"])]),
-    Access::new("CreateKeyPair", &[Need::on("ec2:CreateKeyPair", &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"])]),
-    Access::new("ImportKeyPair", &[Need::on("ec2:ImportKeyPair", &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"])]),
-    Access::new("DeleteKeyPair", &[Need::on("ec2:DeleteKeyPair", &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"])]),
-    Access::new("CreateLaunchTemplate", &[Need::on("ec2:CreateLaunchTemplate", &["arn:aws:ec2:{region}:{account}:launch-template/*"])]),
-    Access::new("CreateLaunchTemplateVersion", &[Need::on("ec2:CreateLaunchTemplateVersion", &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"])]),
-    Access::new("ModifyLaunchTemplate", &[Need::on("ec2:ModifyLaunchTemplate", &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"])]),
-    Access::new("DeleteLaunchTemplate", &[Need::on("ec2:DeleteLaunchTemplate", &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"])]),
-    Access::new("DeleteLaunchTemplateVersions", &[Need::on("ec2:DeleteLaunchTemplateVersions", &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"])]),
+    Access::new(
+        "StartInstances",
+        &[Need::on(
+            "ec2:StartInstances",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
+        )],
+    ),
+    Access::new(
+        "StopInstances",
+        &[Need::on(
+            "ec2:StopInstances",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
+        )],
+    ),
+    Access::new(
+        "RebootInstances",
+        &[Need::on(
+            "ec2:RebootInstances",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
+        )],
+    ),
+    Access::new(
+        "TerminateInstances",
+        &[Need::on(
+            "ec2:TerminateInstances",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
+        )],
+    ),
+    Access::new(
+        "MonitorInstances",
+        &[Need::on(
+            "ec2:MonitorInstances",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
+        )],
+    ),
+    Access::new(
+        "UnmonitorInstances",
+        &[Need::on(
+            "ec2:UnmonitorInstances",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
+        )],
+    ),
+    Access::new(
+        "DescribeInstanceAttribute",
+        &[Need::on(
+            "ec2:DescribeInstanceAttribute",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"],
+        )],
+    ),
+    Access::new(
+        "ModifyInstanceAttribute",
+        &[Need::on(
+            "ec2:ModifyInstanceAttribute",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"],
+        )],
+    ),
+    Access::new(
+        "ModifyInstanceMetadataOptions",
+        &[Need::on(
+            "ec2:ModifyInstanceMetadataOptions",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"],
+        )],
+    ),
+    Access::new(
+        "GetConsoleOutput",
+        &[Need::on(
+            "ec2:GetConsoleOutput",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"],
+        )],
+    ),
+    Access::new(
+        "AssociateIamInstanceProfile",
+        &[Need::on(
+            "ec2:AssociateIamInstanceProfile",
+            &["arn:aws:ec2:{region}:{account}:instance/{InstanceId}"],
+        )],
+    ),
+    Access::new(
+        "CreateImage",
+        &[Need::on(
+            "ec2:CreateImage",
+            &[
+                "arn:aws:ec2:{region}:{account}:instance/{InstanceId}",
+                "arn:aws:ec2:{region}::image/*",
+                "arn:aws:ec2:{region}::snapshot/*",
+            ],
+        )],
+    ),
+    Access::new(
+        "RegisterImage",
+        &[Need::on("ec2:RegisterImage", &["arn:aws:ec2:{region}::image/*"])],
+    ),
+    Access::new(
+        "DeregisterImage",
+        &[Need::on("ec2:DeregisterImage", &["arn:aws:ec2:{region}::image/{ImageId}"])],
+    ),
+    Access::new(
+        "DescribeImageAttribute",
+        &[Need::on("ec2:DescribeImageAttribute", &["arn:aws:ec2:{region}::image/{ImageId}"])],
+    ),
+    Access::new(
+        "ModifyImageAttribute",
+        &[Need::on("ec2:ModifyImageAttribute", &["arn:aws:ec2:{region}::image/{ImageId}"])],
+    ),
+    Access::new(
+        "CreateKeyPair",
+        &[Need::on("ec2:CreateKeyPair", &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"])],
+    ),
+    Access::new(
+        "ImportKeyPair",
+        &[Need::on("ec2:ImportKeyPair", &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"])],
+    ),
+    Access::new(
+        "DeleteKeyPair",
+        &[Need::on("ec2:DeleteKeyPair", &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"])],
+    ),
+    Access::new(
+        "CreateLaunchTemplate",
+        &[Need::on(
+            "ec2:CreateLaunchTemplate",
+            &["arn:aws:ec2:{region}:{account}:launch-template/*"],
+        )],
+    ),
+    Access::new(
+        "CreateLaunchTemplateVersion",
+        &[Need::on(
+            "ec2:CreateLaunchTemplateVersion",
+            &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"],
+        )],
+    ),
+    Access::new(
+        "ModifyLaunchTemplate",
+        &[Need::on(
+            "ec2:ModifyLaunchTemplate",
+            &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"],
+        )],
+    ),
+    Access::new(
+        "DeleteLaunchTemplate",
+        &[Need::on(
+            "ec2:DeleteLaunchTemplate",
+            &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"],
+        )],
+    ),
+    Access::new(
+        "DeleteLaunchTemplateVersions",
+        &[Need::on(
+            "ec2:DeleteLaunchTemplateVersions",
+            &["arn:aws:ec2:{region}:{account}:launch-template/{LaunchTemplateId}"],
+        )],
+    ),
 ];

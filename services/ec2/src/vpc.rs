@@ -12,7 +12,7 @@ mod nat_gateway;
 mod network_acl;
 mod permission;
 pub(crate) mod placement;
-mod resolver;
+pub(crate) mod resolver;
 mod route;
 mod route_table;
 pub(crate) mod security_group;

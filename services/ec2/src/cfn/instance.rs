@@ -107,7 +107,10 @@ fn launch(ctx: &ResourceCtx, properties: &Properties) -> Result<RunInstancesInpu
         }
     }
     if let Some(json) = properties.get("NetworkInterfaces") {
-        fields.push("NetworkInterfaces", shapes::member(LAUNCH, "NetworkInterfaces", &interfaces(json))?);
+        fields.push(
+            "NetworkInterfaces",
+            shapes::member(LAUNCH, "NetworkInterfaces", &interfaces(json))?,
+        );
     }
     if let Some(name) = text(properties, "IamInstanceProfile") {
         let json = json!({ "Name": name });
@@ -253,7 +256,10 @@ impl ResourceHandler for Instance {
                 let reason = instance.state_reason.and_then(|reason| reason.message);
                 Err(ServiceError::new(
                     "NotStabilized",
-                    format!("Instance {id} failed to stabilize. Reason: {}", reason.unwrap_or_default()),
+                    format!(
+                        "Instance {id} failed to stabilize. Reason: {}",
+                        reason.unwrap_or_default()
+                    ),
                 ))
             }
         }
@@ -269,13 +275,16 @@ impl ResourceHandler for Instance {
         let changed = |name: &str| old.get(name) != new.get(name);
         if changed("DisableApiTermination") {
             let on = flag(new, "DisableApiTermination").unwrap_or(false);
-            let input =
-                ModifyInstanceAttributeInput { disable_api_termination: switch(on), ..attribute(id) };
+            let input = ModifyInstanceAttributeInput {
+                disable_api_termination: switch(on),
+                ..attribute(id)
+            };
             ctx.client.call(input).await?;
         }
         if changed("SourceDestCheck") {
             let on = flag(new, "SourceDestCheck").unwrap_or(true);
-            let input = ModifyInstanceAttributeInput { source_dest_check: switch(on), ..attribute(id) };
+            let input =
+                ModifyInstanceAttributeInput { source_dest_check: switch(on), ..attribute(id) };
             ctx.client.call(input).await?;
         }
         if changed("InstanceInitiatedShutdownBehavior") {

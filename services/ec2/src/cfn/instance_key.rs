@@ -13,7 +13,9 @@ use kernel::resource::{
 };
 use ssm_api::{DeleteParameterInput, ParameterType, PutParameterInput};
 
-use super::values::{Result, attributes, gone, invalid, required, tagged, tagging, text, unchangeable};
+use super::values::{
+    Result, attributes, gone, invalid, required, tagged, tagging, text, unchangeable,
+};
 
 pub(super) fn types() -> [ResourceType; 1] {
     [ResourceType {
@@ -53,12 +55,10 @@ async fn import(ctx: &ResourceCtx, properties: &Properties, key: String) -> Resu
 
 /// Makes a key pair and keeps its private key in Systems Manager.
 async fn make(ctx: &ResourceCtx, properties: &Properties) -> Result<()> {
-    let kind = text(properties, "KeyType").map(|kind| {
-        kind.parse::<KeyType>().map_err(|_| invalid("KeyType must be rsa or ed25519"))
-    });
-    let format = text(properties, "KeyFormat").map(|format| {
-        format.parse().map_err(|_| invalid("KeyFormat must be pem or ppk"))
-    });
+    let kind = text(properties, "KeyType")
+        .map(|kind| kind.parse::<KeyType>().map_err(|_| invalid("KeyType must be rsa or ed25519")));
+    let format = text(properties, "KeyFormat")
+        .map(|format| format.parse().map_err(|_| invalid("KeyFormat must be pem or ppk")));
     let input = CreateKeyPairInput {
         key_name: required(properties, "KeyName")?,
         key_type: kind.transpose()?,
@@ -86,7 +86,9 @@ async fn remove(ctx: &ResourceCtx, name: &str) -> Result<()> {
         let deleted = ctx.client.call(DeleteParameterInput { name: parameter(&id) }).await;
         match deleted {
             Err(error) if error.code == "ParameterNotFound" => {}
-            deleted => drop(deleted?),
+            deleted => {
+                deleted?;
+            }
         }
     }
     Ok(())

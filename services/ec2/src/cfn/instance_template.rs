@@ -99,7 +99,9 @@ impl ResourceHandler for LaunchTemplate {
         old: &Properties,
         new: &Properties,
     ) -> Result<()> {
-        let changed = |name: &str| old.get(name).unwrap_or(&Json::Null) != new.get(name).unwrap_or(&Json::Null);
+        let changed = |name: &str| {
+            old.get(name).unwrap_or(&Json::Null) != new.get(name).unwrap_or(&Json::Null)
+        };
         if !changed("LaunchTemplateData") && !changed("VersionDescription") {
             return Ok(());
         }

@@ -68,9 +68,7 @@ fn read(
             let number = scalar()?.parse();
             Ok(Value::Int(number.map_err(|_| wrong("of type Integer"))?))
         }
-        Kind::Double => {
-            Ok(Value::Float(scalar()?.parse().map_err(|_| wrong("of type Double"))?))
-        }
+        Kind::Double => Ok(Value::Float(scalar()?.parse().map_err(|_| wrong("of type Double"))?)),
         Kind::Map(_) | Kind::Blob | Kind::Timestamp | Kind::Document => {
             Err(invalid(format!("Encountered unsupported property {path}")))
         }

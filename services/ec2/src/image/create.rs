@@ -14,9 +14,9 @@ use super::store::{IMAGES, Image, ImageState, SNAPSHOTS, Snapshot, Source};
 use crate::Ctx;
 use crate::error::{Error, Result, refuse};
 use crate::instance;
-use crate::instance::store::{INSTANCES, State};
+use crate::instance::store::{INSTANCES, Instance, State};
 use crate::tags;
-use crate::volume::VOLUMES;
+use crate::volume::{VOLUMES, Volume};
 
 const TAG_KINDS: &[&str] = &["image", "snapshot"];
 
@@ -51,34 +51,10 @@ pub(crate) async fn create_image(ctx: Ctx, input: CreateImageInput) -> Result<Cr
     let no_reboot = input.no_reboot == Some(true);
     let write = |tx: &mut WriteTx<'_>| {
         let mut instance = instance::get(tx, &input.instance_id)?;
-        match instance.state {
-            State::Stopped => {}
-            State::Running if no_reboot => {
-                return Err(Error::Unsupported(
-                    "NoReboot is not supported by this region for a running instance: its volume \
-                     cannot be copied while it is written to"
-                        .to_owned(),
-                ));
-            }
-            State::Running => {}
-            State::Pending | State::ShuttingDown | State::Terminated | State::Stopping => {
-                return Err(Error::IncorrectState(format!(
-                    "Instance '{}' is not 'running' or 'stopped'.",
-                    instance.id
-                )));
-            }
-        }
-        if instance.imaging.is_some() {
-            return Err(Error::IncorrectState(format!(
-                "An image of the instance '{}' is being made already.",
-                instance.id
-            )));
-        }
+        require_imageable(&instance, no_reboot)?;
         require_new_name(tx, &input.name)?;
         let volume = tx.get(&VOLUMES, &instance.volume)?;
         let volume = volume.ok_or_else(|| Error::VolumeNotFound(instance.volume.to_string()))?;
-        let root = root_of(&instance.root_device, &input.block_device_mappings)?;
-        let delete_on_termination = root.as_ref().and_then(|root| root.delete_on_termination);
         let snapshot = Snapshot {
             id: ctx.id("snap"),
             description: format!("Created by CreateImage({})", instance.id),
@@ -90,36 +66,75 @@ pub(crate) async fn create_image(ctx: Ctx, input: CreateImageInput) -> Result<Cr
             no_reboot,
             instance: instance.id.clone(),
         };
-        let size = root.and_then(|root| root.size_gib);
-        let image = Image {
-            id: ctx.id("ami"),
-            name: input.name.clone(),
-            description: input.description.clone(),
-            created: ctx.now(),
-            root_device: instance.root_device.clone(),
-            size_gib: at_least(size, volume.size_gib)?,
-            delete_on_termination: delete_on_termination.unwrap_or_else(|| {
-                volume.attachment.as_ref().is_none_or(|at| at.delete_on_termination)
-            }),
-            state: ImageState::Pending,
-            reason: None,
-            snapshot: snapshot.id.clone(),
-            instance: Some(instance.id.clone()),
-            source_image: Some(instance.image.clone()),
-            imds_v2: PublicImage::named(&ctx.region, &instance.image).is_some(),
-            public: false,
-            launchers: Vec::new(),
-        };
+        let image = pending(&ctx, &input, &instance, &volume, &snapshot.id)?;
         instance.imaging = Some(image.id.clone());
         tx.put(&INSTANCES, &instance)?;
         tx.put(&SNAPSHOTS, &snapshot)?;
         tags::begin(tx, &snapshot.id, "snapshot", &snapshot_tags)?;
         tx.put(&IMAGES, &image)?;
         tags::begin(tx, &image.id, "image", &image_tags)?;
-        Ok(image.id.to_string())
+        Ok::<_, Error>(image.id.to_string())
     };
     let image_id = ctx.store.write(write).await?;
     Ok(CreateImageOutput { image_id: Some(image_id) })
+}
+
+/// Whether an image can be made of an instance now.
+fn require_imageable(instance: &Instance, no_reboot: bool) -> Result<()> {
+    match instance.state {
+        State::Running if no_reboot => {
+            return Err(Error::Unsupported(
+                "NoReboot is not supported by this region for a running instance: its volume \
+                 cannot be copied while it is written to"
+                    .to_owned(),
+            ));
+        }
+        State::Running | State::Stopped => {}
+        State::Pending | State::ShuttingDown | State::Terminated | State::Stopping => {
+            return Err(Error::IncorrectState(format!(
+                "Instance '{}' is not 'running' or 'stopped'.",
+                instance.id
+            )));
+        }
+    }
+    if instance.imaging.is_some() {
+        return Err(Error::IncorrectState(format!(
+            "An image of the instance '{}' is being made already.",
+            instance.id
+        )));
+    }
+    Ok(())
+}
+
+/// The image that is to be made of an instance.
+fn pending(
+    ctx: &Ctx,
+    input: &CreateImageInput,
+    instance: &Instance,
+    volume: &Volume,
+    snapshot: &ResourceId,
+) -> Result<Image> {
+    let root = root_of(&instance.root_device, &input.block_device_mappings)?;
+    let delete_on_termination = root.as_ref().and_then(|root| root.delete_on_termination);
+    Ok(Image {
+        id: ctx.id("ami"),
+        name: input.name.clone(),
+        description: input.description.clone(),
+        created: ctx.now(),
+        root_device: instance.root_device.clone(),
+        size_gib: at_least(root.and_then(|root| root.size_gib), volume.size_gib)?,
+        delete_on_termination: delete_on_termination.unwrap_or_else(|| {
+            volume.attachment.as_ref().is_none_or(|at| at.delete_on_termination)
+        }),
+        state: ImageState::Pending,
+        reason: None,
+        snapshot: snapshot.clone(),
+        instance: Some(instance.id.clone()),
+        source_image: Some(instance.image.clone()),
+        imds_v2: PublicImage::named(&ctx.region, &instance.image).is_some(),
+        public: false,
+        launchers: Vec::new(),
+    })
 }
 
 /// What mappings say of the root device; one of another device is refused.

@@ -103,10 +103,10 @@ fn document(
             ("root".to_owned(), format!("/dev/{root}")),
         ]
         .into(),
-        public_key: instance
-            .key
-            .as_ref()
-            .map(|key| PublicKey { name: key.name.clone(), openssh_key: key.openssh.clone() }),
+        public_key: instance.key.as_ref().map(|key| PublicKey {
+            name: key.name.clone(),
+            openssh_key: format!("{}\n", key.openssh),
+        }),
         iam: iam(tx, instance)?,
         tags: shown_tags,
         target_lifecycle_state: None,

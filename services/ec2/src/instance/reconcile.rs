@@ -18,7 +18,7 @@ use crate::image::store::{Completed, IMAGES, ImageState, SNAPSHOTS, Snapshot, So
 use crate::maker::Maker;
 use crate::volume::{self, VOLUMES};
 use crate::vpc::store::{DHCP_OPTIONS, Interface, VPCS};
-use crate::vpc::{attachment, dhcp_options};
+use crate::vpc::{attachment, dhcp_options, resolver};
 use crate::{TaskCtx, tags};
 
 type Outcome = Result<Next, TaskError>;
@@ -157,12 +157,22 @@ async fn try_start(
         }
     };
     let spec = spec(ctx, place, instance, eni, layers).await?;
+    tell_metadata(ctx, instance).await;
     // An image may have taken minutes: the instance may not be wanted any more.
     let wanted = place.load(instance.id.as_str()).await?;
     if wanted.is_some_and(|wanted| wanted.state == State::Pending) {
         ctx.drivers.machine.start(&instance.zone, spec).await?;
     }
     Ok(())
+}
+
+/// Has the metadata service know the instance before it asks: a first boot takes its keys and its
+/// user data from there. An instance without metadata boots all the same, as on AWS.
+async fn tell_metadata(ctx: &TaskCtx, instance: &Instance) {
+    let told = resolver::run(ctx.clone(), instance.zone.to_string()).await;
+    if let Err(error) = told {
+        tracing::debug!(instance = %instance.id, %error, "the metadata service is not told yet");
+    }
 }
 
 /// The instance as the machine runs it, its volume made.
@@ -409,7 +419,7 @@ async fn terminate(ctx: &TaskCtx, place: &Place, instance: Instance) -> Outcome 
         machine::Stop::Graceful { .. } if !keeps_volume => {
             machine::Stop::Graceful { grace: Some(TERMINATION_GRACE) }
         }
-        how => how,
+        how @ (machine::Stop::Graceful { .. } | machine::Stop::Kill) => how,
     };
     gone_is_done(ctx.drivers.machine.stop(zone, id, how).await)?;
     gone_is_done(ctx.drivers.machine.remove(zone, id).await)?;

@@ -90,7 +90,8 @@ async fn zones(ctx: TaskCtx) -> std::result::Result<Vec<String>, TaskError> {
     Ok(zones.into_iter().collect())
 }
 
-async fn run(ctx: TaskCtx, zone: String) -> std::result::Result<Next, TaskError> {
+/// Tells the program of a zone what is so now, unless it knows.
+pub(crate) async fn run(ctx: TaskCtx, zone: String) -> std::result::Result<Next, TaskError> {
     let zone = Zone::new(zone);
     // Nobody can be answered before the fabric has a router to listen in.
     let built = ctx.store.read(|tx| tx.scan_all(&super::store::INTERFACE_STATES)).await?;

@@ -1,9 +1,10 @@
 //! Images, instance types and volumes.
 
 use ec2_api::{
-    CreateImageInput, DeregisterImageInput, DescribeImagesInput, DescribeInstanceTypeOfferingsInput,
-    DescribeInstanceTypesInput, DescribeSnapshotsInput, ImageState, InstanceStateName,
-    ModifyImageAttributeInput, OperationType, RegisterImageInput, RunInstancesInput,
+    CreateImageInput, DeregisterImageInput, DescribeImagesInput,
+    DescribeInstanceTypeOfferingsInput, DescribeInstanceTypesInput, DescribeSnapshotsInput,
+    ImageState, InstanceStateName, ModifyImageAttributeInput, OperationType, RegisterImageInput,
+    RunInstancesInput,
 };
 
 use crate::region::{Lab, code, filter};
@@ -65,8 +66,7 @@ async fn public_images_are_found_and_belong_to_others() {
         ..Default::default()
     };
     let lamp = lab.root.call(lamp).await.unwrap().images.remove(0);
-    let delete =
-        DeregisterImageInput { image_id: lamp.image_id.unwrap(), ..Default::default() };
+    let delete = DeregisterImageInput { image_id: lamp.image_id.unwrap(), ..Default::default() };
     assert_eq!(code(lab.root.call(delete).await), "AuthFailure");
     let unknown = DescribeImagesInput {
         image_ids: vec!["ami-00000000000000000".to_owned()],

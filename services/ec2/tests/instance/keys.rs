@@ -30,10 +30,12 @@ async fn a_private_key_is_answered_once() {
     let delete = DeleteKeyPairInput { key_name: Some("ed".to_owned()), ..Default::default() };
     lab.root.call(delete.clone()).await.unwrap();
     lab.root.call(delete).await.unwrap();
-    let gone =
-        DescribeKeyPairsInput { key_names: vec!["ed".to_owned()], ..Default::default() };
+    let gone = DescribeKeyPairsInput { key_names: vec!["ed".to_owned()], ..Default::default() };
     assert_eq!(code(lab.root.call(gone).await), "InvalidKeyPair.NotFound");
-    assert_eq!(code(lab.cloud.nobody().call(new("x", KeyType::Rsa)).await), "UnauthorizedOperation");
+    assert_eq!(
+        code(lab.cloud.nobody().call(new("x", KeyType::Rsa)).await),
+        "UnauthorizedOperation"
+    );
 }
 
 #[tokio::test]

@@ -104,8 +104,7 @@ async fn a_launch_makes_what_its_members_say() {
 #[tokio::test]
 async fn a_repeated_token_launches_once() {
     let lab = Lab::start().await;
-    let input =
-        RunInstancesInput { client_token: Some("once".to_owned()), ..lab.launch(2).await };
+    let input = RunInstancesInput { client_token: Some("once".to_owned()), ..lab.launch(2).await };
     let first = lab.run(input.clone()).await.unwrap();
     let second = lab.run(input.clone()).await.unwrap();
     assert_eq!(first.reservation_id, second.reservation_id);
@@ -136,25 +135,34 @@ async fn launches_that_cannot_be_are_refused_and_make_nothing() {
         ("InvalidSubnetID.NotFound", with(|i| i.subnet_id = Some("subnet-00000000".to_owned()))),
         ("InvalidUserData.Malformed", with(|i| i.user_data = Some("!".to_owned()))),
         ("UnsupportedOperation", with(|i| i.kernel_id = Some("aki-00000000".to_owned()))),
-        ("InvalidParameterValue", with(|i| {
-            i.iam_instance_profile = Some(IamInstanceProfileSpecification {
-                arn: None,
-                name: Some("missing".to_owned()),
-            });
-        })),
-        ("InvalidParameterValue", with(|i| {
-            i.placement = Some(Placement {
-                availability_zone: Some("mars-1a".to_owned()),
-                ..Default::default()
-            });
-        })),
-        ("InvalidBlockDeviceMapping", with(|i| {
-            i.block_device_mappings = vec![BlockDeviceMapping {
-                device_name: Some("/dev/xvda".to_owned()),
-                ebs: Some(EbsBlockDevice { volume_size: Some(1), ..Default::default() }),
-                ..Default::default()
-            }];
-        })),
+        (
+            "InvalidParameterValue",
+            with(|i| {
+                i.iam_instance_profile = Some(IamInstanceProfileSpecification {
+                    arn: None,
+                    name: Some("missing".to_owned()),
+                });
+            }),
+        ),
+        (
+            "InvalidParameterValue",
+            with(|i| {
+                i.placement = Some(Placement {
+                    availability_zone: Some("mars-1a".to_owned()),
+                    ..Default::default()
+                });
+            }),
+        ),
+        (
+            "InvalidBlockDeviceMapping",
+            with(|i| {
+                i.block_device_mappings = vec![BlockDeviceMapping {
+                    device_name: Some("/dev/xvda".to_owned()),
+                    ebs: Some(EbsBlockDevice { volume_size: Some(1), ..Default::default() }),
+                    ..Default::default()
+                }];
+            }),
+        ),
         ("InvalidParameterValue", with(|i| i.user_data = Some("A".repeat(30_000)))),
     ];
     for (want, input) in cases {
@@ -207,6 +215,7 @@ async fn instances_are_told_in_pages() {
     let malformed =
         DescribeInstancesInput { instance_ids: vec!["nine".to_owned()], ..Default::default() };
     assert_eq!(code(lab.root.call(malformed).await), "InvalidInstanceID.Malformed");
-    let odd = DescribeInstancesInput { filters: vec![filter("colour", "red")], ..Default::default() };
+    let odd =
+        DescribeInstancesInput { filters: vec![filter("colour", "red")], ..Default::default() };
     assert_eq!(code(lab.root.call(odd).await), "InvalidParameterValue");
 }

@@ -1,12 +1,13 @@
 //! The life of instances: asked for and by itself.
 
-use ec2_api::{
-    DescribeInstanceAttributeInput, DescribeInstanceStatusInput, DescribeVolumesInput,
-    GetConsoleOutputInput, InstanceAttributeName, InstanceStateName, ModifyInstanceAttributeInput,
-    AttributeBooleanValue, AttributeValue, RebootInstancesInput, RunInstancesInput,
-    ShutdownBehavior, StartInstancesInput, StopInstancesInput, TerminateInstancesInput,
-};
 use base::Zone;
+use ec2_api::{
+    AttributeBooleanValue, AttributeValue, DescribeInstanceAttributeInput,
+    DescribeInstanceStatusInput, DescribeVolumesInput, GetConsoleOutputInput,
+    InstanceAttributeName, InstanceStateName, ModifyInstanceAttributeInput, RebootInstancesInput,
+    RunInstancesInput, ShutdownBehavior, StartInstancesInput, StopInstancesInput,
+    TerminateInstancesInput,
+};
 use machine::{Exit, Machine as _, State};
 
 use crate::region::{Lab, code};

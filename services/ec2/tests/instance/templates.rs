@@ -64,10 +64,8 @@ async fn instances_are_launched_from_the_version_that_is_named() {
     let over = RunInstancesInput { instance_type: Some("t3.micro".to_owned()), ..named("2") };
     assert_eq!(lab.running(over).await.instance_type.as_deref(), Some("t3.micro"));
     assert_eq!(code(lab.run(named("9")).await), "InvalidLaunchTemplateId.VersionNotFound");
-    let data = GetLaunchTemplateDataInput {
-        instance_id: latest.instance_id.unwrap(),
-        dry_run: None,
-    };
+    let data =
+        GetLaunchTemplateDataInput { instance_id: latest.instance_id.unwrap(), dry_run: None };
     let data = lab.root.call(data).await.unwrap().launch_template_data.unwrap();
     assert_eq!(data.instance_type.as_deref(), Some("t3.small"));
 }
