@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use base::Tags;
 use elasticache_api::{
-    AddTagsToResourceInput, ListTagsForResourceInput, RemoveTagsFromResourceInput, Tag, error as shape,
+    AddTagsToResourceInput, ListTagsForResourceInput, RemoveTagsFromResourceInput, Tag,
+    error as shape,
 };
 use kernel::ServiceError;
 use kernel::resource::{Attributes, Progress, Properties, ResourceCtx};

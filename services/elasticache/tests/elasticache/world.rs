@@ -1,5 +1,5 @@
-//! A region with ElastiCache in it: an EC2 that hands out loopback addresses, a machine that runs engines
-//! as child processes of the test, a fabric that carries everything.
+//! A region with ElastiCache in it: an EC2 that hands out loopback addresses, a machine that runs
+//! engines as child processes of the test, a fabric that carries everything.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
