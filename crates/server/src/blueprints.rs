@@ -11,6 +11,8 @@ pub(crate) struct Blueprint {
     pub(crate) name: &'static str,
     /// The key of the application's archive in the artefact bucket.
     pub(crate) archive: &'static str,
+    /// The public parameter of the image that has what the application needs.
+    pub(crate) image: &'static str,
     /// Its files, by path.
     files: &'static [(&'static str, &'static str)],
 }
@@ -18,6 +20,7 @@ pub(crate) struct Blueprint {
 const LAMP: Blueprint = Blueprint {
     name: "lamp",
     archive: "app.tar.gz",
+    image: "/aws/service/skyhold/lamp/latest/amd64",
     files: include!("../../../blueprints/lamp/files.rs"),
 };
 

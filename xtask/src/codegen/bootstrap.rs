@@ -147,5 +147,4 @@ pub(super) const BOOTSTRAP: &[(&str, &str)] = &[
          ContinueUpdateRollback RollbackStack ListExports ListImports \
          UpdateTerminationProtection SetStackPolicy GetStackPolicy",
     ),
-    ("cloudtrail", "LookupEvents"),
 ];

@@ -1,7 +1,7 @@
 //! `skyhold demo`: deploys a blueprint with the AWS CLI, follows it, and proves that it answers.
 
 use std::path::Path;
-use std::process::{Command, ExitCode, Output, Stdio};
+use std::process::{Command, ExitCode, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -60,6 +60,7 @@ impl Demo {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Creates or updates the stack and follows it to its end.
     fn deploy(
         &self,
         aws: &Aws,
@@ -68,45 +69,51 @@ impl Demo {
         folder: &Path,
         progress: &Progress,
     ) -> Result<()> {
-        let template = folder.join("template.yaml");
-        let mut command = aws.command(&["cloudformation", "deploy", "--stack-name", &self.stack]);
-        command.arg("--template-file").arg(&template);
-        command.args(["--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"]);
-        command.arg("--parameter-overrides");
-        command.args([
-            &format!("ArtifactBucket={bucket}"),
-            &format!("ArtifactKey={}", blueprint.archive),
-        ]);
-        command.args(&self.parameters);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let known = aws.status(&self.stack);
+        let action = if known.is_some() { "update-stack" } else { "create-stack" };
+        let template = format!("file://{}", folder.join("template.yaml").display());
+        let mut parameters = vec![
+            format!("ArtifactBucket={bucket}"),
+            format!("ArtifactKey={}", blueprint.archive),
+            format!("ImageId={}", blueprint.image),
+        ];
+        parameters.extend(self.parameters.iter().cloned());
+        let parameters: Vec<String> = parameters.iter().filter_map(|p| parameter(p)).collect();
+        let mut command = aws.command(&["cloudformation", action, "--stack-name", &self.stack]);
+        command.args(["--template-body", &template, "--capabilities", "CAPABILITY_NAMED_IAM"]);
+        command.arg("--parameters").args(&parameters);
+        let output = command.output()?;
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if why.contains("No updates are to be performed") {
+            return Ok(());
+        }
+        ensure!(output.status.success(), "{why}");
         let started = Instant::now();
         let mut shown = std::collections::HashSet::new();
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if started.elapsed() > DEPLOY_MAX {
-                child.kill()?;
-                bail!("the stack is not there after {} minutes", DEPLOY_MAX.as_secs() / 60);
-            }
+        loop {
+            let status = aws.status(&self.stack).unwrap_or_default();
             for line in aws.events(&self.stack) {
                 if shown.insert(line.clone()) {
                     progress.note(&line);
                 }
             }
-        };
-        if !status.success() {
-            let mut why = String::new();
-            if let Some(mut stderr) = child.stderr.take() {
-                std::io::Read::read_to_string(&mut stderr, &mut why)?;
+            if status.ends_with("_COMPLETE") && !status.contains("ROLLBACK") {
+                return Ok(());
             }
-            for line in aws.events(&self.stack).iter().filter(|line| line.contains("FAILED")) {
-                progress.note(line);
+            if !status.ends_with("_IN_PROGRESS") {
+                bail!("the deployment ended in {status}; its events say why");
             }
-            bail!("the deployment failed: {}", why.trim());
+            if started.elapsed() > DEPLOY_MAX {
+                bail!("the stack is not there after {} minutes", DEPLOY_MAX.as_secs() / 60);
+            }
         }
-        Ok(())
     }
+}
+
+/// `Name=value` as the AWS CLI takes it.
+fn parameter(given: &str) -> Option<String> {
+    let (name, value) = given.split_once('=')?;
+    Some(format!("ParameterKey={name},ParameterValue={value}"))
 }
 
 /// The AWS CLI, pointed at the region.
@@ -162,6 +169,13 @@ impl Aws {
         let archive = archive.to_string_lossy().into_owned();
         let put = ["s3api", "put-object", "--bucket", bucket, "--key", blueprint.archive, "--body"];
         self.run(&[put.as_slice(), &[archive.as_str()]].concat()).map(|_| ())
+    }
+
+    /// The stack's status, if there is one.
+    fn status(&self, stack: &str) -> Option<String> {
+        let answer =
+            self.run(&["cloudformation", "describe-stacks", "--stack-name", stack]).ok()?;
+        answer["Stacks"][0]["StackStatus"].as_str().map(str::to_owned)
     }
 
     /// The stack's events, oldest first, a line each; none while there is no stack.

@@ -44,10 +44,10 @@ impl Doctor {
                 }
             }
             print(&format!("data     {}", paths.data.display()));
-            print("names    the region's DNS answers on 198.18.0.3 while it has networks; to ask it:");
             print(
-                "         resolvectl dns lo 198.18.0.3 && resolvectl domain lo '~amazonaws.com'",
+                "names    the region's DNS answers on 198.18.0.3 while it has networks; to ask it:",
             );
+            print("         resolvectl dns lo 198.18.0.3 && resolvectl domain lo '~amazonaws.com'");
         }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
