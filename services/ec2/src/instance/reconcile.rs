@@ -12,7 +12,7 @@ use store::{ReadTx, Scope, ScopedStore, WriteTx};
 use super::store::{INSTANCES, Instance, OnShutdown, ROLE_CREDENTIALS, Reason, State};
 use super::workload::{self, Parts};
 use super::{interfaces_of, metadata};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::image::public;
 use crate::image::store::{Completed, IMAGES, ImageState, SNAPSHOTS, Snapshot, Source};
 use crate::maker::Maker;
@@ -63,7 +63,7 @@ impl Place {
     pub(super) async fn update(
         &self,
         instance: &Instance,
-        change: impl Fn(&mut WriteTx<'_>, &mut Instance) -> crate::error::Result<bool> + Send + Sync,
+        change: impl Fn(&mut WriteTx<'_>, &mut Instance) -> error::Result<bool> + Send + Sync,
     ) -> Result<(), TaskError> {
         let write = |tx: &mut WriteTx<'_>| {
             let Some(mut kept) = tx.get(&INSTANCES, &instance.id)? else { return Ok(()) };
@@ -465,17 +465,13 @@ async fn forget(ctx: &TaskCtx, place: &Place, instance: Instance) -> Outcome {
 }
 
 /// An image that was to be made of an instance that ends first fails.
-fn abandon_image(tx: &mut WriteTx<'_>, instance: &mut Instance) -> crate::error::Result<()> {
+fn abandon_image(tx: &mut WriteTx<'_>, instance: &mut Instance) -> error::Result<()> {
     let Some(id) = instance.imaging.take() else { return Ok(()) };
     let why = "The instance ended before the image was made";
     image_failed(tx, &id, why)
 }
 
-fn image_failed(
-    tx: &mut WriteTx<'_>,
-    id: &base::ResourceId,
-    why: &str,
-) -> crate::error::Result<()> {
+fn image_failed(tx: &mut WriteTx<'_>, id: &base::ResourceId, why: &str) -> error::Result<()> {
     let Some(mut image) = tx.get(&IMAGES, id)? else { return Ok(()) };
     if image.state != ImageState::Pending {
         return Ok(());

@@ -6,6 +6,7 @@ use ec2_api as api;
 use crate::region::{Lab, code};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of all operations")]
 async fn nobody_may_do_anything() {
     const DENIED: &str = "UnauthorizedOperation";
     let lab = Lab::start().await;
