@@ -154,7 +154,8 @@ async fn fail_over(work: &Work, cache: &Cache, running: &Running) -> Result<()> 
     whole(cache, running).await?;
     running.cluster.failover("TestFailover was called", Loss::Accept).await?;
     work.change(&[], |cache| cache.test_failover = false).await?;
-    Ok(())
+    // The group is available again when the old primary is back as a replica.
+    whole(cache, running).await
 }
 
 /// Waits until every node serves.
@@ -163,6 +164,7 @@ async fn whole(cache: &Cache, running: &Running) -> Result<()> {
         cache.staying().filter(|node| node.joined).map(|node| node.id.clone()).collect();
     let waiting = async {
         loop {
+            eprintln!("DEBUG whole {:?}", running.cluster.observe().await.nodes);
             let seen = cluster::serving(&running.cluster.observe().await.nodes);
             if seen.is_superset(&wanted) {
                 return;
@@ -178,11 +180,14 @@ async fn whole(cache: &Cache, running: &Running) -> Result<()> {
 /// the nodes that run, and they are started again, replicas first. Then one of these takes over, so
 /// that the cache is away for the time of a failover only.
 async fn resize(work: &Work, cache: &Cache) -> Result<()> {
+    eprintln!("DEBUG resize");
     work.ctx.drivers.let_go(&cache.resource_id).await;
+    eprintln!("DEBUG gone");
     let running = cluster::of(&work.ctx, &work.store, cache).await?;
     let status = running.cluster.observe().await;
     let primary = status.primary.clone().unwrap_or_default();
     let replicas: Vec<_> = status.nodes.iter().filter(|node| node.id != primary).collect();
+    eprintln!("DEBUG {status:?}");
     for replica in &replicas {
         running.cluster.restart(&replica.id).await?;
         whole(cache, &running).await?;
@@ -193,6 +198,7 @@ async fn resize(work: &Work, cache: &Cache) -> Result<()> {
     } else {
         running.cluster.failover("the cache is scaled", Loss::Accept).await?;
     }
+    whole(cache, &running).await?;
     let wanted = cache.node_type.clone();
     let text = format!("Finished applying modification to node type {wanted}");
     work.change(&[event::Told::of_cache(cache, text)], |cache| {
@@ -212,6 +218,7 @@ async fn apply_parameters(work: &Work, cache: &Cache, running: &Running) -> Resu
     if wanted == cache.applied.values && group == cache.applied.parameter_group {
         return Ok(());
     }
+    whole(cache, running).await?;
     let pending = running.cluster.apply_parameters(wanted.clone()).await?;
     let told = event::Told::of_cache(cache, format!("Updated parameter group {group}"));
     work.change(&[told], |cache| {

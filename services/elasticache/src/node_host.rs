@@ -183,6 +183,7 @@ pub(crate) async fn has_process(
 #[async_trait]
 impl Host for NodeHost {
     async fn start(&self, node: &Node, process: &EngineProcess) -> io::Result<()> {
+        eprintln!("DEBUG start {}", node.id);
         let place = self.place(node)?;
         if self.runs(node).await? {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the node runs already"));
@@ -193,6 +194,7 @@ impl Host for NodeHost {
     }
 
     async fn stop(&self, node: &Node) -> io::Result<()> {
+        eprintln!("DEBUG stop {node:?}");
         self.end(node, Stop::Graceful { grace: None }).await
     }
 

@@ -165,11 +165,14 @@ async fn every_operation_is_denied_to_who_may_do_nothing() {
         DescribeCacheParametersInput { cache_parameter_group_name: name(), ..Default::default() },
         ModifyCacheParameterGroupInput {
             cache_parameter_group_name: name(),
-            parameter_name_values: vec![ParameterNameValue::default()],
+            parameter_name_values: vec![ParameterNameValue {
+                parameter_name: Some("timeout".to_owned()),
+                parameter_value: Some("10".to_owned()),
+            }],
         },
         DescribeCacheEngineVersionsInput::default(),
         DescribeEventsInput::default(),
-        AddTagsToResourceInput { resource_name: arn(), tags: vec![Tag::default()] },
+        AddTagsToResourceInput { resource_name: arn(), tags: vec![Tag { key: Some(name()), value: None }] },
         ListTagsForResourceInput { resource_name: arn() },
         RemoveTagsFromResourceInput { resource_name: arn(), tag_keys: vec![name()] },
     );
