@@ -394,7 +394,10 @@ async fn stop(ctx: &TaskCtx, place: &Place, instance: Instance) -> Outcome {
         if kept.state != State::Stopping {
             return Ok(false);
         }
-        attachment::instance_stopped(tx, &kept.id)?;
+        if !kept.lost {
+            // Who was lost keeps its addresses: nobody stopped it.
+            attachment::instance_stopped(tx, &kept.id)?;
+        }
         if kept.lost && back {
             attachment::instance_started(tx, maker, &kept.id)?;
             kept.become_state(State::Pending, None, now);
