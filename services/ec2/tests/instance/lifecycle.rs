@@ -177,6 +177,7 @@ async fn a_zone_that_is_lost_stops_its_instances_and_brings_them_back() {
     lab.machine.start_zone(&zone);
     let back = lab.until(&id, InstanceStateName::Running).await;
     assert_eq!(back.private_ip_address, running.private_ip_address);
+    assert_eq!(back.public_ip_address, running.public_ip_address);
 }
 
 #[tokio::test]
