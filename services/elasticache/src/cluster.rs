@@ -178,7 +178,6 @@ pub(crate) async fn watched(ctx: TaskCtx) -> Result<Vec<String>, TaskError> {
 
 /// Keeps one cluster whole and writes down what happens to it, until it is let go.
 pub(crate) async fn watch(ctx: TaskCtx, key: String) -> Result<Next, TaskError> {
-    eprintln!("DEBUG watch {key}");
     let Some(running) = ctx.drivers.held(&key) else { return Ok(Next::Idle) };
     let mut notices = running.notices.lock().await;
     let mut watching = std::pin::pin!(running.cluster.clone().watch());

@@ -164,7 +164,6 @@ async fn whole(cache: &Cache, running: &Running) -> Result<()> {
         cache.staying().filter(|node| node.joined).map(|node| node.id.clone()).collect();
     let waiting = async {
         loop {
-            eprintln!("DEBUG whole {:?}", running.cluster.observe().await.nodes);
             let seen = cluster::serving(&running.cluster.observe().await.nodes);
             if seen.is_superset(&wanted) {
                 return;
@@ -180,14 +179,11 @@ async fn whole(cache: &Cache, running: &Running) -> Result<()> {
 /// the nodes that run, and they are started again, replicas first. Then one of these takes over, so
 /// that the cache is away for the time of a failover only.
 async fn resize(work: &Work, cache: &Cache) -> Result<()> {
-    eprintln!("DEBUG resize");
     work.ctx.drivers.let_go(&cache.resource_id).await;
-    eprintln!("DEBUG gone");
     let running = cluster::of(&work.ctx, &work.store, cache).await?;
     let status = running.cluster.observe().await;
     let primary = status.primary.clone().unwrap_or_default();
     let replicas: Vec<_> = status.nodes.iter().filter(|node| node.id != primary).collect();
-    eprintln!("DEBUG {status:?}");
     for replica in &replicas {
         running.cluster.restart(&replica.id).await?;
         whole(cache, &running).await?;

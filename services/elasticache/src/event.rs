@@ -137,7 +137,6 @@ pub(crate) async fn of_cluster(
     let now = ctx.now();
     let found = store.read(|tx| tx.get(&CACHES, key)).await?;
     let Some(cache) = found else { return Ok(()) };
-    eprintln!("DEBUG notice {notice:?}");
     let told = told(&cache, &notice);
     let ids: Vec<String> = told.iter().map(|_| ctx.random().uuid()).collect();
     store.write(|tx: &mut WriteTx<'_>| write_all(tx, now, &ids, &told)).await

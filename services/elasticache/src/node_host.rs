@@ -24,8 +24,9 @@ use crate::node_type::NodeType;
 use crate::store::{CACHES, Cache};
 use crate::{TaskCtx, error};
 
-/// How long an engine has to end in order before it is killed.
-const STOP_GRACE: Duration = Duration::from_secs(60);
+/// How long an engine has to end in order before it is killed. A replica that was just given a copy
+/// turns the order down while it writes its first log, and its primary holds all that it has.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a connection to a node's port may take.
 const REACH_MAX: Duration = Duration::from_secs(1);
@@ -183,7 +184,6 @@ pub(crate) async fn has_process(
 #[async_trait]
 impl Host for NodeHost {
     async fn start(&self, node: &Node, process: &EngineProcess) -> io::Result<()> {
-        eprintln!("DEBUG start {}", node.id);
         let place = self.place(node)?;
         if self.runs(node).await? {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the node runs already"));
@@ -194,7 +194,6 @@ impl Host for NodeHost {
     }
 
     async fn stop(&self, node: &Node) -> io::Result<()> {
-        eprintln!("DEBUG stop {node:?}");
         self.end(node, Stop::Graceful { grace: None }).await
     }
 

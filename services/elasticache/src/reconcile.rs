@@ -76,7 +76,6 @@ impl Work {
             Error::Engine(inside) => inside.chain(),
             other => other.to_string(),
         };
-        eprintln!("DEBUG {text}");
         let hopeless = match &error {
             Error::Engine(engine::Error::Refused(_) | engine::Error::Unavailable { .. }) => true,
             Error::Inside(inside) => inside.sender,

@@ -150,6 +150,9 @@ impl Net for Carrier {
     }
 }
 
+/// How long a workload has to end in order.
+const GRACE: Duration = Duration::from_secs(5);
+
 struct Child {
     zone: Zone,
     pid: u32,
@@ -202,11 +205,20 @@ impl Children {
         alive.map(|(id, _)| id.clone()).collect()
     }
 
+    /// Signals a workload and waits until it is gone; kills it when that takes too long.
     async fn end(&self, id: &str, signal: Signal) {
         let Some((ended, gone)) = self.signal(id, signal) else { return };
         let waiting = gone.notified();
+        if ended.load(Ordering::SeqCst) {
+            return;
+        }
+        if tokio::time::timeout(GRACE, waiting).await.is_ok() {
+            return;
+        }
+        let waiting = gone.notified();
+        self.signal(id, Signal::KILL);
         if !ended.load(Ordering::SeqCst) {
-            let _ = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+            waiting.await;
         }
     }
 
