@@ -181,7 +181,6 @@ pub(crate) async fn watch(ctx: TaskCtx, key: String) -> Result<Next, TaskError> 
     let Some(running) = ctx.drivers.held(&key) else { return Ok(Next::Idle) };
     let mut notices = running.notices.lock().await;
     let mut watching = std::pin::pin!(running.cluster.clone().watch());
-    let mut known = None;
     loop {
         tokio::select! {
             () = running.stop.cancelled() => return Ok(Next::Idle),
@@ -190,11 +189,7 @@ pub(crate) async fn watch(ctx: TaskCtx, key: String) -> Result<Next, TaskError> 
                 event::of_cluster(&ctx, &running.scope, &running.key, notice).await?;
             }
             () = tokio::time::sleep(LOOK) => {
-                let seen = serving(&running.cluster.status().nodes);
-                if known.as_ref() != Some(&seen) {
-                    note_serving(&ctx, &running, &seen).await?;
-                    known = Some(seen);
-                }
+                note_serving(&ctx, &running).await?;
             }
         }
     }
@@ -209,21 +204,26 @@ pub(crate) fn serving(nodes: &[NodeStatus]) -> BTreeSet<String> {
     nodes.iter().filter(serves).map(|node| node.id.clone()).collect()
 }
 
-/// Writes down which nodes serve, and leads readers to them.
-async fn note_serving(ctx: &TaskCtx, running: &Running, seen: &BTreeSet<String>) -> Result<()> {
+/// Writes down which nodes serve, and leads readers to them, if that is not what is written: a
+/// failover writes too.
+async fn note_serving(ctx: &TaskCtx, running: &Running) -> Result<()> {
+    let seen = serving(&running.cluster.status().nodes);
+    let store = ctx.store.scoped(running.scope.clone());
+    let noted =
+        |cache: &Cache| cache.nodes.iter().all(|node| node.serving == seen.contains(&node.id));
+    let found = store.read(|tx| tx.get(&CACHES, &running.key)).await?;
+    if found.as_ref().is_none_or(noted) {
+        return Ok(());
+    }
     let write = |tx: &mut WriteTx<'_>| -> Result<()> {
         let Some(mut cache) = tx.get(&CACHES, &running.key)? else { return Ok(()) };
-        let before = cache.clone();
         for node in &mut cache.nodes {
             node.serving = seen.contains(&node.id);
         }
-        if cache != before {
-            tx.put(&CACHES, &cache)?;
-            endpoint::write(tx, &running.scope, &cache)?;
-        }
-        Ok(())
+        tx.put(&CACHES, &cache)?;
+        endpoint::write(tx, &running.scope, &cache)
     };
-    ctx.store.scoped(running.scope.clone()).write(write).await
+    store.write(write).await
 }
 
 /// Tells clusters that a process of theirs has ended, so that they look at once.
