@@ -172,7 +172,10 @@ async fn every_operation_is_denied_to_who_may_do_nothing() {
         },
         DescribeCacheEngineVersionsInput::default(),
         DescribeEventsInput::default(),
-        AddTagsToResourceInput { resource_name: arn(), tags: vec![Tag { key: Some(name()), value: None }] },
+        AddTagsToResourceInput {
+            resource_name: arn(),
+            tags: vec![Tag { key: Some(name()), value: None }],
+        },
         ListTagsForResourceInput { resource_name: arn() },
         RemoveTagsFromResourceInput { resource_name: arn(), tag_keys: vec![name()] },
     );
