@@ -63,7 +63,9 @@ impl Tree {
             tree.add_interface(interface);
         }
         if let Some(key) = &instance.public_key {
-            tree.put("meta-data/public-keys/0/openssh-key", key.openssh_key.trim_end());
+            // AWS ends the key with a line end, which lets it be appended to others.
+            let line = format!("{}\n", key.openssh_key.trim_end());
+            tree.put("meta-data/public-keys/0/openssh-key", &line);
             tree.put("meta-data/public-keys/0=", &key.name);
         }
         if let Some(iam) = &instance.iam {

@@ -126,7 +126,7 @@ async fn an_instance_reads_about_itself() {
         ),
         ("/latest/meta-data/public-keys/", "0=my-key"),
         ("/latest/meta-data/public-keys/0/", "openssh-key"),
-        ("/latest/meta-data/public-keys/0/openssh-key", "ssh-ed25519 AAAA my-key"),
+        ("/latest/meta-data/public-keys/0/openssh-key", "ssh-ed25519 AAAA my-key\n"),
         ("/latest/meta-data/iam/security-credentials/", "web-role"),
         ("/latest/user-data", "#!/bin/sh\n"),
         ("/latest/dynamic/instance-identity/", "document"),

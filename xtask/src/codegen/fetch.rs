@@ -257,8 +257,8 @@ pub(super) fn fetch(root: &Path) -> Result<()> {
         )
     })?;
     let about = format!(
-        "The files *.json.zst in this folder are extracts of the API models in {PACKAGE}\n\
-         (https://pypi.org/project/botocore/), licensed under the Apache License, Version 2.0.\n\
+        "The files *.json.zst in this folder are extracts of the API models in the Python package {PACKAGE},\n\
+         licensed under the Apache License, Version 2.0.\n\
          They were changed: prose, examples and client settings are left out.\n\
          `cargo xtask codegen --fetch` writes them. The notice of that package follows.\n\n"
     );
