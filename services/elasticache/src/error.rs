@@ -75,6 +75,20 @@ impl Error {
         Self::InvalidParameterValue(text.into())
     }
 
+    /// The message with those of its causes.
+    pub(crate) fn chain(&self) -> String {
+        if let Self::Engine(inside) = self { inside.chain() } else { self.to_string() }
+    }
+
+    /// Whether another try would end the same way.
+    pub(crate) fn is_lasting(&self) -> bool {
+        let engine = matches!(
+            self,
+            Self::Engine(engine::Error::Refused(_) | engine::Error::Unavailable { .. })
+        );
+        engine || matches!(self, Self::Inside(inside) if inside.sender)
+    }
+
     pub(crate) fn combination(text: impl Into<String>) -> Self {
         Self::InvalidParameterCombination(text.into())
     }

@@ -207,7 +207,7 @@ pub(crate) async fn modify_cache_cluster(
     };
     change.check(&ctx, &cache, input.apply_immediately == Some(true)).await?;
     let write = |tx: &mut WriteTx<'_>| -> Result<Cache> {
-        let found = tx.get(&CACHES, &cache.key())?;
+        let found = tx.get(&CACHES, cache.key())?;
         let mut cache = found.ok_or_else(|| Error::ClusterNotFound(cache.name.clone()))?;
         require_available(&cache)?;
         check_engine(&cache, input.engine.as_deref(), input.engine_version.as_deref())?;

@@ -72,16 +72,8 @@ impl Work {
 
     /// What cannot be mended by another try ends a cache's making; the rest is tried again.
     async fn failed(&self, cache: &Cache, error: Error) -> Result<Next, TaskError> {
-        let text = match &error {
-            Error::Engine(inside) => inside.chain(),
-            other => other.to_string(),
-        };
-        let hopeless = match &error {
-            Error::Engine(engine::Error::Refused(_) | engine::Error::Unavailable { .. }) => true,
-            Error::Inside(inside) => inside.sender,
-            _ => false,
-        };
-        if !hopeless || cache.status != Status::Creating {
+        let text = error.chain();
+        if !error.is_lasting() || cache.status != Status::Creating {
             return Err(TaskError::new(text));
         }
         let told = event::Told::of_cache(cache, format!("Creation failed: {text}"));

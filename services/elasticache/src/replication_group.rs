@@ -25,7 +25,7 @@ const NODES_MAX: Quota = Quota { service: "elasticache", code: "L-DFE45DF3", def
 
 /// The replication group called `name`, however its letters are cased.
 pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<Cache> {
-    let found = tx.get(&CACHES, &group_key(name))?;
+    let found = tx.get(&CACHES, group_key(name))?;
     found.ok_or_else(|| Error::GroupNotFound(name.to_owned()))
 }
 
@@ -278,10 +278,10 @@ pub(crate) async fn write_new(ctx: &Ctx, cache: &Cache) -> Result<()> {
     let limit = NODES_MAX.value(ctx.store.store(), ctx.store.scope()).await?;
     let write = |tx: &mut WriteTx<'_>| -> Result<()> {
         match cache.kind {
-            Kind::Group if tx.contains(&CACHES, &group_key(&cache.name))? => {
+            Kind::Group if tx.contains(&CACHES, group_key(&cache.name))? => {
                 return Err(Error::GroupAlreadyExists(cache.name.clone()));
             }
-            Kind::Cluster if tx.contains(&CACHES, &cluster_key(&cache.name))? => {
+            Kind::Cluster if tx.contains(&CACHES, cluster_key(&cache.name))? => {
                 return Err(Error::ClusterAlreadyExists(cache.name.clone()));
             }
             Kind::Group | Kind::Cluster => {}

@@ -1,5 +1,6 @@
 //! Caches over HTTP, with real engines as child processes.
 
+mod cluster;
 mod group;
 mod rules;
 mod world;
