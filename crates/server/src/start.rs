@@ -344,7 +344,7 @@ impl Operator {
             text("eventSource"),
             text("eventName"),
             text("eventTime"),
-            event["userIdentity"]["arn"].as_str().unwrap_or("unknown"),
+            event.pointer("/userIdentity/arn").and_then(Json::as_str).unwrap_or("unknown"),
             record.decision
         )))
     }

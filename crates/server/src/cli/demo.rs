@@ -175,14 +175,15 @@ impl Aws {
     fn status(&self, stack: &str) -> Option<String> {
         let answer =
             self.run(&["cloudformation", "describe-stacks", "--stack-name", stack]).ok()?;
-        answer["Stacks"][0]["StackStatus"].as_str().map(str::to_owned)
+        answer.pointer("/Stacks/0/StackStatus").and_then(Json::as_str).map(str::to_owned)
     }
 
     /// The stack's events, oldest first, a line each; none while there is no stack.
     fn events(&self, stack: &str) -> Vec<String> {
         let arguments = ["cloudformation", "describe-stack-events", "--stack-name", stack];
         let Ok(answer) = self.run(&arguments) else { return Vec::new() };
-        let events = answer["StackEvents"].as_array().cloned().unwrap_or_default();
+        let events =
+            answer.get("StackEvents").and_then(Json::as_array).cloned().unwrap_or_default();
         let line = |event: &Json| {
             let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
             let (status, id) = (text("ResourceStatus"), text("LogicalResourceId"));
@@ -193,7 +194,11 @@ impl Aws {
 
     fn output(&self, stack: &str, name: &str) -> Result<String> {
         let answer = self.run(&["cloudformation", "describe-stacks", "--stack-name", stack])?;
-        let outputs = answer["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
+        let outputs = answer
+            .pointer("/Stacks/0/Outputs")
+            .and_then(Json::as_array)
+            .cloned()
+            .unwrap_or_default();
         let found = outputs.iter().find(|output| output["OutputKey"] == name);
         let value = found.and_then(|output| output["OutputValue"].as_str());
         Ok(value.with_context(|| format!("the stack has no output {name}"))?.to_owned())

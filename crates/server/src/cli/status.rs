@@ -25,12 +25,13 @@ impl Status {
             print(&serde_json::to_string_pretty(&answer)?);
             return Ok(ExitCode::SUCCESS);
         }
-        let text = |key: &str| answer[key].as_str().unwrap_or("?").to_owned();
+        let text = |key: &str| answer.get(key).and_then(Json::as_str).unwrap_or("?").to_owned();
         print(&format!("region    {} at {}", text("region"), text("endpoint")));
         print(&format!("account   {}", text("account")));
         print(&format!("clock     {}", text("now")));
-        print(&format!("memory    {} MiB resident", answer["rss_mib"]));
-        for zone in answer["zones"].as_array().into_iter().flatten() {
+        let memory = answer.get("rss_mib").and_then(Json::as_u64).unwrap_or(0);
+        print(&format!("memory    {memory} MiB resident"));
+        for zone in answer.get("zones").and_then(Json::as_array).into_iter().flatten() {
             let (name, state) = (zone["zone"].as_str(), zone["state"].as_str());
             let running = zone["workloads"].as_array().map_or(0, Vec::len);
             print(&format!(
@@ -39,7 +40,7 @@ impl Status {
                 state.unwrap_or("?")
             ));
         }
-        let services = answer["services"].as_object();
+        let services = answer.get("services").and_then(Json::as_object);
         let list = |(name, count): (&String, &Json)| format!("{name} ({count})");
         let services: Vec<String> = services.into_iter().flatten().map(list).collect();
         print(&format!("services  {}", services.join(", ")));
