@@ -217,7 +217,8 @@ impl ResourceHandler for Handler {
                 return Err(ServiceError::new(
                     shape::INVALID_REPLICATION_GROUP_STATE_FAULT,
                     format!(
-                        "The replication group {physical_id} could not be created; its events tell why."
+                        "The replication group {physical_id} could not be created; its \
+                         events tell why."
                     ),
                 ));
             }
