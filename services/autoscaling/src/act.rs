@@ -58,7 +58,12 @@ pub(crate) async fn look(run: &Run, group: &Group) -> Result<BTreeMap<String, Se
             target_group_arn: arn.clone(),
             ..DescribeTargetHealthInput::default()
         };
-        let Ok(health) = run.client.call(input).await else { continue };
+        let health = match run.client.call(input).await {
+            Ok(health) => health,
+            // A deleted target group holds nobody any more; another failure is no answer.
+            Err(error) if error.code.contains("NotFound") => continue,
+            Err(error) => return Err(error.into()),
+        };
         for described in health.target_health_descriptions {
             let Some(id) = described.target.map(|target| target.id) else { continue };
             let Some(seen) = seen.get_mut(&id) else { continue };

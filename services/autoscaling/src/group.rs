@@ -35,8 +35,7 @@ const PROCESSES: &[&str] = &[
     "ScheduledActions",
 ];
 /// The termination policies that are implemented.
-const POLICIES: &[&str] =
-    &["Default", "OldestInstance", "NewestInstance", "OldestLaunchTemplate", "AllocationStrategy"];
+const POLICIES: &[&str] = &["Default", "OldestInstance", "NewestInstance", "OldestLaunchTemplate"];
 
 /// Makes a group.
 ///
@@ -346,6 +345,9 @@ fn check_sizes(min: usize, max: usize, desired: usize) -> Result<()> {
 }
 
 fn check_policies(policies: &[String]) -> Result<()> {
+    if policies.len() > 1 {
+        return Err(Error::Unsupported("TerminationPolicies with more than one policy"));
+    }
     match policies.iter().find(|policy| !POLICIES.contains(&policy.as_str())) {
         Some(policy) => {
             Err(Error::Validation(format!("Termination policy {policy} is not supported.")))

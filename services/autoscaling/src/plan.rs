@@ -126,14 +126,19 @@ fn victim<'a>(group: &Group, members: &[&'a Member]) -> Option<&'a Member> {
     let in_fullest =
         |member: &&&&Member| counts.get(&member.subnet.zone).copied().unwrap_or(0) == fullest;
     let candidates: Vec<&&&Member> = free.iter().filter(in_fullest).collect();
-    let newest_first = group.termination_policies.first().is_some_and(|p| p == "NewestInstance");
     let version = |member: &Member| {
         member.template_version.as_ref().and_then(|v| v.parse::<u64>().ok()).unwrap_or(0)
     };
-    let chosen = if newest_first {
-        candidates.iter().max_by_key(|member| (member.launched, member.number))
-    } else {
-        candidates.iter().min_by_key(|member| (version(member), member.launched, member.number))
+    let chosen = match group.termination_policies.first().map(String::as_str) {
+        Some("NewestInstance") => {
+            candidates.iter().max_by_key(|member| (member.launched, member.number))
+        }
+        Some("OldestInstance") => {
+            candidates.iter().min_by_key(|member| (member.launched, member.number))
+        }
+        _ => {
+            candidates.iter().min_by_key(|member| (version(member), member.launched, member.number))
+        }
     };
     chosen.map(|member| **member.to_owned())
 }

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 /// Writes the `api` crates from the extracts, or with `check` tells whether they are current.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let root = root()?;
+    let root = crate::shell::root();
     let mut stale = Vec::new();
     for service in api::services(&root)? {
         for (path, text) in api::generate(&root, &service)? {
@@ -34,7 +34,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
 
 /// Gets the pinned `botocore` package and writes its extract to `models/`.
 pub(crate) fn fetch() -> Result<()> {
-    fetch::fetch(&root()?)
+    fetch::fetch(&crate::shell::root())
 }
 
 fn write_or_compare(
@@ -54,12 +54,4 @@ fn write_or_compare(
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
-}
-
-/// The repository's root folder.
-fn root() -> Result<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_owned)
-        .context("xtask lies in the repository")
 }
