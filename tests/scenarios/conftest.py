@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.config import Config
 
 SKYHOLD = os.environ.get("SKYHOLD_BIN", "skyhold")
+LAMP_IMAGE = "/aws/service/skyhold/lamp/latest/amd64"
 
 
 class Region:
@@ -34,23 +37,85 @@ class Region:
     def down(self) -> None:
         self.command("down")
 
+    def kill(self) -> None:
+        """Ends the control plane as a crash does, and waits until it is gone."""
+        pid = self.status()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        until("the control plane to be gone", lambda: not runs(pid), 10)
+
     def status(self) -> dict:
         return json.loads(self.command("status", "--json"))
 
     def workloads(self) -> list[str]:
         return [w["id"] for zone in self.status()["zones"] for w in zone["workloads"]]
 
-    def client(self, service: str):
-        return boto3.client(
-            service,
-            endpoint_url=self.keys["endpoint_url"],
-            region_name=self.keys["region"],
-            aws_access_key_id=self.keys["access_key_id"],
-            aws_secret_access_key=self.keys["secret_access_key"],
-        )
+    def client(self, service: str, **other):
+        settings = {
+            "endpoint_url": self.keys["endpoint_url"],
+            "region_name": self.keys["region"],
+            "aws_access_key_id": self.keys["access_key_id"],
+            "aws_secret_access_key": self.keys["secret_access_key"],
+        }
+        return boto3.client(service, **{**settings, **other})
+
+    def stack(self, name: str) -> "Stack":
+        return Stack(self, name)
 
     def log(self) -> str:
         return (self.folder / "skyhold.log").read_text()
+
+
+class Stack:
+    """A stack of CloudFormation by its name; after `create`, by its id."""
+
+    def __init__(self, region: Region, name: str):
+        # A control plane that is restarted answers the next try.
+        patient = Config(retries={"max_attempts": 8, "mode": "standard"})
+        self.stacks = region.client("cloudformation", config=patient)
+        self.name = self.id = name
+
+    def create(self, template: str, *capabilities: str, **parameters: str) -> None:
+        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
+        made = self.stacks.create_stack(
+            StackName=self.name, TemplateBody=template, Parameters=given,
+            Capabilities=list(capabilities),
+        )
+        self.id = made["StackId"]
+
+    def status(self) -> str:
+        return self.stacks.describe_stacks(StackName=self.id)["Stacks"][0]["StackStatus"]
+
+    def settled(self, seconds: float = 120) -> str:
+        """How the operation that is under way ends."""
+        def settled():
+            now = self.status()
+            return None if now.endswith("_IN_PROGRESS") else now
+
+        return until(f"stack {self.name} to settle", settled, seconds)
+
+    def created(self) -> None:
+        assert self.settled() == "CREATE_COMPLETE", self.failures()
+
+    def failures(self) -> list[str]:
+        events = self.stacks.describe_stack_events(StackName=self.id)["StackEvents"]
+        failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")]
+        return [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in failed]
+
+    def outputs(self) -> dict[str, str]:
+        described = self.stacks.describe_stacks(StackName=self.id)["Stacks"][0]
+        return {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
+
+    def delete(self) -> None:
+        self.stacks.delete_stack(StackName=self.id)
+        assert self.settled() == "DELETE_COMPLETE", self.failures()
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and is more than an entry for its parent to read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def until(what: str, condition, seconds: float = 60):
@@ -64,13 +129,26 @@ def until(what: str, condition, seconds: float = 60):
         time.sleep(0.1)
 
 
-@pytest.fixture
-def region(tmp_path_factory):
+def start(folder: Path) -> Region:
+    """A region in a network that holds nothing else."""
     assert os.geteuid() == 0, "scenarios build networks: run them as root"
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     names = {line.split(":")[1].strip() for line in links.splitlines()}
     assert names == {"lo"}, "run scenarios in a namespace: unshare --net --mount pytest"
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    made = Region(tmp_path_factory.mktemp("region"))
+    return Region(folder)
+
+
+@pytest.fixture
+def region(tmp_path_factory):
+    made = start(tmp_path_factory.mktemp("region"))
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def module_region(tmp_path_factory):
+    """One region for the tests of a module, which leave it as they found it."""
+    made = start(tmp_path_factory.mktemp("region"))
     yield made
     made.down()
