@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use policy::{Context, NamedPolicy};
 use protocol::{ServiceError, Value};
 
 use crate::ctx::Call;
@@ -13,6 +14,33 @@ pub(crate) type PolicyHook = Arc<
 >;
 pub(crate) type TagHook =
     Arc<dyn Fn(Call, String) -> BoxFuture<'static, Result<base::Tags, ServiceError>> + Send + Sync>;
+
+pub(crate) type SubjectHook =
+    Arc<dyn Fn(Call, Asked) -> BoxFuture<'static, Result<Subject, ServiceError>> + Send + Sync>;
+
+/// What a call asks of one resource, before the service has said what it knows of it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The action, as `kms:Decrypt`.
+    pub action: String,
+    /// The resource as the access rule's template gave it.
+    pub resource: String,
+    /// The request.
+    pub input: Value,
+    /// The condition keys known so far.
+    pub context: Context,
+}
+
+/// What a service knows of a resource of its own that a call is authorized on.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The resource's own ARN, however the request named it.
+    pub resource: String,
+    /// The resource's policy.
+    pub policy: Option<NamedPolicy>,
+    /// The condition keys, with the service's own.
+    pub context: Context,
+}
 
 /// The access rule of one operation.
 ///

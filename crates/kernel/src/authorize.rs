@@ -9,7 +9,7 @@ use policy::{Context, Kind, NamedPolicy, Policy, PolicySet, Principal, Reach, Re
 use protocol::schema::{Protocol, ServiceSchema};
 use protocol::{ServiceError, Value};
 
-use crate::access::{Need, expand, values_at};
+use crate::access::{Asked, Need, Subject, expand, values_at};
 use crate::ctx::Call;
 use crate::kernel::{Kernel, is_json};
 use crate::service::ServiceDef;
@@ -30,7 +30,10 @@ pub(crate) async fn authorize(
     call: &Call,
     verdict: &mut Verdict,
 ) -> Result<(), ServiceError> {
-    if let Principal::Root { .. } = call.caller.principal {
+    let subject_hook = def.and_then(|def| def.subject_hook.as_ref());
+    if let Principal::Root { .. } = call.caller.principal
+        && subject_hook.is_none()
+    {
         "allowed: the account's root user".clone_into(&mut verdict.explanation);
         return Ok(());
     }
@@ -65,6 +68,16 @@ pub(crate) async fn authorize(
         }
         for resource in resources {
             let context = context_of(def, need, input, call, &resource).await?;
+            let (resource, context) = match subject_hook {
+                None => (resource, context),
+                Some(hook) => {
+                    let (action, input) = (action.to_owned(), input.clone());
+                    let asked = Asked { action, resource, input, context };
+                    let subject: Subject = hook(call.clone(), asked).await?;
+                    set.resource = subject.policy;
+                    (subject.resource, subject.context)
+                }
+            };
             check(def, schema, call, &mut set, action, &resource, &context, verdict).await?;
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use protocol::{OperationInput, ServiceError, Shape, Value};
 
-use crate::access::{Access, PolicyHook, TagHook};
+use crate::access::{Access, Asked, PolicyHook, Subject, SubjectHook, TagHook};
 use crate::ctx::{Call, Ctx};
 use crate::resource::ResourceType;
 use crate::task::{Task, TaskDef};
@@ -35,6 +35,7 @@ pub struct ServiceDef {
     pub(crate) resource_types: Vec<ResourceType>,
     pub(crate) policy_hook: Option<PolicyHook>,
     pub(crate) tag_hook: Option<TagHook>,
+    pub(crate) subject_hook: Option<SubjectHook>,
     pub(crate) limits: BTreeMap<&'static str, Limit>,
 }
 
@@ -56,6 +57,7 @@ impl<S: Send + Sync + 'static> Service<S> {
             resource_types: Vec::new(),
             policy_hook: None,
             tag_hook: None,
+            subject_hook: None,
             limits: BTreeMap::new(),
         };
         Self { drivers, def }
@@ -128,6 +130,22 @@ impl<S: Send + Sync + 'static> Service<S> {
         let drivers = self.drivers.clone();
         self.def.tag_hook =
             Some(Arc::new(move |call, arn| Box::pin(hook(Ctx::new(call, drivers.clone()), arn))));
+        self
+    }
+
+    /// Tells what the service knows of a resource that a call is authorized on: its own ARN, where
+    /// requests may name it otherwise, its compiled policy, and condition keys that no member of
+    /// the request holds. With it the account's root user is held to that policy as well.
+    #[must_use]
+    pub fn subject<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx<S>, Asked) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = Result<Subject, ServiceError>> + Send + 'static,
+    {
+        let drivers = self.drivers.clone();
+        self.def.subject_hook = Some(Arc::new(move |call, asked| {
+            Box::pin(hook(Ctx::new(call, drivers.clone()), asked))
+        }));
         self
     }
 
