@@ -66,7 +66,7 @@ class Region:
 
 
 class Stack:
-    """A stack of CloudFormation by its name; after `create`, by its id."""
+    """A stack of CloudFormation, by its name until its id is known."""
 
     def __init__(self, region: Region, name: str):
         # A control plane that is restarted answers the next try.
@@ -97,7 +97,8 @@ class Stack:
         assert self.settled() == "CREATE_COMPLETE", self.failures()
 
     def failures(self) -> list[str]:
-        events = self.stacks.describe_stack_events(StackName=self.id)["StackEvents"]
+        pages = self.stacks.get_paginator("describe_stack_events").paginate(StackName=self.id)
+        events = [event for page in pages for event in page["StackEvents"]]
         failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")]
         return [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in failed]
 
@@ -106,14 +107,17 @@ class Stack:
         return {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
 
     def delete(self) -> None:
+        # A deleted stack is known by its id alone.
+        self.id = self.stacks.describe_stacks(StackName=self.id)["Stacks"][0]["StackId"]
         self.stacks.delete_stack(StackName=self.id)
         assert self.settled() == "DELETE_COMPLETE", self.failures()
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is there and is more than an entry for its parent to read."""
+    """Whether a process is there, or a thread of it that has not yet let go of its files."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state != "Z" or len(os.listdir(f"/proc/{pid}/task")) > 1
     except OSError:
         return False
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 # Of the zone, not of what runs in it: a resolver and metadata service that every VPC shares.
 OF_THE_ZONE = ("vpc-services",)
+# The commands of the control plane and of a zone's supervisor.
+REGION_COMMANDS = {"up", "zone"}
 # What a region keeps whatever runs in it: its state, its keys, what users stored, and templates that
 # are made once and copied for every volume of that size.
 KEPT = ("store", "keys", "objects", "run/demo", "volumes/.templates")
@@ -92,8 +94,16 @@ def loops(folder: Path) -> set[str]:
 
 def claims(folder: Path) -> set[str]:
     own = tuple(f"skyhold-{tag}-" for tag in tags(folder))
-    names = [path for path in Path("/run/skyhold/id-ranges").glob("*") if path.is_symlink()]
-    return {f"{path.name} {os.readlink(path)}" for path in names if os.readlink(path).startswith(own)}
+    found = set()
+    for path in Path("/run/skyhold/id-ranges").glob("*"):
+        try:
+            holder = os.readlink(path)
+        except OSError:
+            # A claim of another region, given up meanwhile.
+            continue
+        if holder.startswith(own):
+            found.add(f"{path.name} {holder}")
+    return found
 
 
 def files(folder: Path) -> set[str]:
@@ -110,7 +120,7 @@ def files(folder: Path) -> set[str]:
 
 
 def traces(folder: Path) -> set[str]:
-    """All of it, less what is of the zone."""
+    """All of it, a line each."""
     links = [line.split(": ")[1].split("@")[0] for line in out("ip", "-o", "link").splitlines()]
     kinds = {
         "process": processes(folder),
@@ -122,13 +132,23 @@ def traces(folder: Path) -> set[str]:
         "claim": claims(folder),
         "file": files(folder),
     }
-    lines = {f"{kind} {name}" for kind, names in kinds.items() for name in names}
-    return {line for line in lines if not line.endswith(OF_THE_ZONE)}
+    return {f"{kind} {name}" for kind, names in kinds.items() for name in names}
+
+
+def of_stacks(folder: Path) -> set[str]:
+    """All of it, less what a region has without any stack: its control plane and its zones."""
+    found = set()
+    for line in traces(folder):
+        words = line.split()
+        of_the_region = words[0] == "process" and REGION_COMMANDS.intersection(words[3:])
+        if not of_the_region and not line.endswith(OF_THE_ZONE):
+            found.add(line)
+    return found
 
 
 def running(folder: Path) -> set[str]:
-    """What must be gone once the region is down: everything but files that are kept on disk."""
-    kept = {f"file {path}" for path in files(folder) if not path.startswith("run/")}
+    """What must be gone once the region is down: everything but what was written to be kept."""
+    kept = {f"file {path}" for path in files(folder) if not re.match("run/(netns|.*/mounts)/", path)}
     return {line for line in traces(folder) if line not in kept}
 
 
