@@ -19,6 +19,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("curl", "curl"),
     ("ssh", "openssh-client"),
+    ("nft", "nftables"),
+    // HTTP/2 with many streams on one connection.
+    ("h2load", "nghttp2-client"),
     ("python3", "python3"),
 ];
 
