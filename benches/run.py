@@ -16,6 +16,11 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "scenarios"))
+
+import sweep
+from load import Load
+
 SKYHOLD = os.environ["SKYHOLD_BIN"]
 ENDPOINT = "127.0.0.1:4566"
 
@@ -140,7 +145,98 @@ def lamp(region: Region) -> None:
     show("delete-stack of lamp", time.monotonic() - before, "s")
 
 
-BENCHES = {"start": start, "instances": instances, "lamp": lamp}
+def workloads(region: Region) -> dict[str, int]:
+    """The first process of each instance, as the host sees it."""
+    found = {}
+    for line in sweep.processes(Path(region.folder)):
+        pid = line.split()[0]
+        group = sweep.read(Path(f"/proc/{pid}/cgroup"))
+        instance = re.search(r"skyhold-[0-9a-f]+-(i-[0-9a-f]+)", group)
+        if instance:
+            found.setdefault(instance[1], int(pid))
+    return found
+
+
+def served(region: Region) -> dict[str, int]:
+    """What each instance answered beside health checks, by its own log."""
+    found = {}
+    for instance, pid in workloads(region).items():
+        log = Path(f"/proc/{pid}/root/var/log/apache2/access.log")
+        lines = [line for line in sweep.read(log).splitlines() if "/health" not in line]
+        found[instance] = len(lines)
+    return found
+
+
+def deployed(region: Region) -> tuple[str, dict]:
+    """The LAMP stack's address, and what its stack tells."""
+    address = re.search(r"http://([^/]+)/", region.command("demo", "lamp").strip().splitlines()[-1])
+    stacks = region.client("cloudformation").describe_stacks(StackName="lamp")["Stacks"]
+    return address[1], {o["OutputKey"]: o["OutputValue"] for o in stacks[0]["Outputs"]}
+
+
+def members(region: Region, group: str) -> list[str]:
+    scaling = region.client("autoscaling")
+    found = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+    instances = found["AutoScalingGroups"][0]["Instances"]
+    return [i["InstanceId"] for i in instances if i["LifecycleState"] == "InService"]
+
+
+def state(region: Region, targets: str, instance: str) -> str | None:
+    asked = region.client("elbv2").describe_target_health(TargetGroupArn=targets)
+    states = {d["Target"]["Id"]: d["TargetHealth"]["State"]
+              for d in asked["TargetHealthDescriptions"]}
+    return states.get(instance)
+
+
+def load(region: Region) -> None:
+    """10,000 mixed requests in two ways, then an instance that dies at 200 requests a second."""
+    address, outputs = deployed(region)
+    tiers = {tier: members(region, outputs[f"{tier}Instances"]) for tier in ("Web", "App")}
+    urls = [f"http://{address}/{path}" for path in ("static/site.css", "static/mark.svg", "",
+                                                    "static/site.css", "api/status")]
+    ways = {"keep-alive, 20 connections": ["--h1", "-c", "20"],
+            "one HTTP/2 connection, 100 streams": ["-c", "1", "-m", "100"]}
+    for way, words in ways.items():
+        before = served(region)
+        command = ["h2load", "-n", "10000", *words, *urls]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", told)
+        errored = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", told)
+        bad = 10000 - int(codes[1]) + sum(map(int, errored.groups()))
+        show(f"load, {way}: requests that failed", bad, "of 10000")
+        show(f"load, {way}", float(re.search(r"([0-9.]+) req/s", told)[1]), "requests/s")
+        after = served(region)
+        for tier, instances in tiers.items():
+            counts = [after[i] - before[i] for i in instances]
+            show(f"load, {way}: share of a {tier} target", 100 * counts[0] / sum(counts), "%")
+    heal(region, address, outputs, tiers["Web"][0])
+    region.client("cloudformation").delete_stack(StackName="lamp")
+    until(lambda: not gone_stacks(region), 120)
+
+
+def gone_stacks(region: Region) -> list:
+    stacks = region.client("cloudformation").describe_stacks()["Stacks"]
+    return [stack for stack in stacks if stack["StackName"] == "lamp"]
+
+
+def heal(region: Region, address: str, outputs: dict, victim: str) -> None:
+    group, targets = outputs["WebInstances"], outputs["WebTargets"]
+    paths = ("/static/site.css", "/", "/static/mark.svg", "/api/status")
+    with Load([address], per_second=200, clients=40, paths=paths) as load:
+        load.more(1000)
+        region.command("drill", "kill", victim)
+        killed = time.monotonic()
+        until(lambda: state(region, targets, victim) not in ("healthy", "initial"), 60)
+        show("kill an instance at 200 requests/s: out of rotation", time.monotonic() - killed, "s")
+        until(lambda: victim not in (now := members(region, group)) and len(now) == 2
+              and all(state(region, targets, i) == "healthy" for i in now), 120)
+        show("kill an instance: replaced and healthy", time.monotonic() - killed, "s")
+        load.more(2000)
+    failed = 100 * len(load.failures) / load.answered
+    show(f"kill an instance: failed of {load.answered} requests", failed, "%")
+
+
+BENCHES = {"start": start, "instances": instances, "lamp": lamp, "load": load}
 
 
 def main() -> None:
