@@ -7,7 +7,7 @@ use base::{AccountId, Arn, Clock, Random, Region};
 use policy::Principal;
 use protocol::schema::{Protocol, ServiceSchema};
 use protocol::{ServiceError, Value};
-use store::{Notice, Scope, Store};
+use store::{ChangeFeed, Notice, Scope, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -108,6 +108,8 @@ impl Builder {
             running: OnceLock::new(),
         });
         let mut running = vec![spawn(audit_writer)];
+        // From before the first task runs: what that writes may be news for another.
+        let changes = kernel.store.changes();
         let mut tables: BTreeMap<&'static str, Vec<mpsc::Sender<Wake>>> = BTreeMap::new();
         for task in tasks {
             let (sender, wakes) = mpsc::channel(WAKES_MAX);
@@ -119,7 +121,7 @@ impl Builder {
             }
             running.push(spawn(Runner::new(task, kernel.clone(), wakes).run()));
         }
-        running.push(spawn(forward_changes(kernel.store.clone(), tables)));
+        running.push(spawn(forward_changes(changes, tables)));
         // Set once, here; a second start of the same kernel cannot happen.
         let _ = kernel.running.set(running);
         kernel
@@ -131,8 +133,10 @@ fn spawn(future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(future)
 }
 
-async fn forward_changes(store: Store, tables: BTreeMap<&'static str, Vec<mpsc::Sender<Wake>>>) {
-    let mut changes = store.changes();
+async fn forward_changes(
+    mut changes: ChangeFeed,
+    tables: BTreeMap<&'static str, Vec<mpsc::Sender<Wake>>>,
+) {
     while let Some(change) = changes.next().await {
         for (table, senders) in &tables {
             if touches(&change, table) {
