@@ -1,8 +1,9 @@
 //! A request on its way to a target: the choice, the attempts, the answer.
 //!
 //! An attempt is made again when nothing can have happened twice: the target was never reached, it
-//! says that it did not look, or it closed a connection that had been idle before it answered a
-//! request that may be repeated by its nature (RFC 9110, section 9.2.2). All else is a 502.
+//! says that it did not look, or it closed the connection before it answered a request that may be
+//! repeated by its nature (RFC 9110, section 9.2.2): over a new connection where the old one had
+//! been idle, and then at one other target, since this one may be dying. All else is a 502.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ enum Failure {
     ConnectTimeout,
     /// The connection ended before an answer.
     Closed,
+    /// The connection ended before an answer to a request that may be repeated.
+    Lost,
     /// No answer in time.
     Timeout,
 }
@@ -66,14 +69,16 @@ enum Failure {
 impl Failure {
     fn code(self) -> u16 {
         match self {
-            Self::Unreachable | Self::Closed => 502,
+            Self::Unreachable | Self::Closed | Self::Lost => 502,
             Self::ConnectTimeout | Self::Timeout => 504,
         }
     }
 
-    fn lets_another_target_try(self) -> bool {
+    /// A request that two targets lost is not given to a third: it may be what ends them.
+    fn lets_another_target_try(self, before: Option<Self>) -> bool {
         match self {
             Self::Unreachable | Self::ConnectTimeout => true,
+            Self::Lost => before != Some(Self::Lost),
             Self::Closed | Self::Timeout => false,
         }
     }
@@ -137,13 +142,15 @@ impl Visit<'_> {
             match self.attempt(group, view, &target, patience, &mut upgrade).await {
                 Ok(answer) => return Ok((target, answer)),
                 Err(failed) => {
-                    failure = Some(failed);
+                    let before = failure.replace(failed);
                     target.counts.recent_errors.up();
-                    if !failed.lets_another_target_try() {
+                    if !failed.lets_another_target_try(before) {
                         break;
                     }
-                    group.counts.connection_errors.up();
-                    target.counts.connection_errors.up();
+                    if failed != Failure::Lost {
+                        group.counts.connection_errors.up();
+                        target.counts.connection_errors.up();
+                    }
                     if failed == Failure::ConnectTimeout {
                         target.avoid();
                     }
@@ -214,7 +221,7 @@ impl Visit<'_> {
             match sent {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(lost) if reused && self.may_repeat(&lost) => group.counts.retries.up(),
-                Err(lost) => return Err(closed(target, &lost)),
+                Err(lost) => return Err(self.lost(target, &lost)),
             }
         }
     }
@@ -237,7 +244,7 @@ impl Visit<'_> {
                     // The next one is opened anew, so this goes round once only.
                     target.http2.forget();
                 }
-                Err(lost) => return Err(closed(target, &lost)),
+                Err(lost) => return Err(self.lost(target, &lost)),
             }
         }
     }
@@ -256,6 +263,11 @@ impl Visit<'_> {
                 None => return Err(Failure::Timeout),
             }
         }
+    }
+
+    fn lost(&self, target: &Target, lost: &Lost) -> Failure {
+        tracing::debug!(target = %target.key.id, error = %lost.error, "a target gave no answer");
+        if self.may_repeat(lost) { Failure::Lost } else { Failure::Closed }
     }
 
     fn may_repeat(&self, lost: &Lost) -> bool {
@@ -382,11 +394,6 @@ fn connected<T>(
         }
         Err(_) => Err(Failure::ConnectTimeout),
     }
-}
-
-fn closed(target: &Target, lost: &Lost) -> Failure {
-    tracing::debug!(target = %target.key.id, error = %lost.error, "a target gave no answer");
-    Failure::Closed
 }
 
 fn path_only(uri: &Uri) -> Uri {

@@ -15,8 +15,9 @@
 //!
 //! - A request that hyper can't parse gets a bare 400 (or 431), without AWS's page.
 //! - AWS does not say which requests it repeats. Here a request is repeated when its target was
-//!   never reached, or, if it is idempotent, when an idle connection turned out to be dead; bodies
-//!   are kept for that up to 64 KiB.
+//!   never reached, or, if it is idempotent, when the connection ended before an answer: once at
+//!   the same target when that connection had been idle, and once at another target; bodies are
+//!   kept for that up to 64 KiB.
 //! - A target that acknowledges nothing for three seconds loses its connections, and one that could
 //!   not be connected to in time is chosen last for a second. Neither changes its health.
 //! - The desync modes `monitor` and `defensive` are alike: what is passed on was written anew, with
