@@ -367,3 +367,33 @@ async fn whoever_may_not_is_denied() {
     assert!(stack(&reader, "chain").await.is_some());
     assert!(reader.call(update("chain", CHAIN)).await.is_err());
 }
+
+/// A row of the service that owns `Test::Thing`.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Row;
+
+impl store::Record for Row {
+    type Key = String;
+
+    fn key(&self) -> String {
+        "row".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_resource_is_looked_at_as_soon_as_its_service_writes() {
+    let (cloud, world) = cloud().await;
+    let root = cloud.root();
+    world.hold("A");
+    *world.pause.lock().unwrap() = Some(std::time::Duration::from_secs(3600));
+    root.call(create("one", r#"Resources: {A: {Type: "Test::Thing"}}"#)).await.unwrap();
+    poll::until("a look", || async { (*world.looks.lock().unwrap() > 0).then_some(()) }).await;
+    world.release();
+    // Between two looks by themselves are five seconds at most, which this is less than.
+    let written = async {
+        let rows: store::Table<Row> = store::Table::global("sqs.rows");
+        cloud.kernel.store().write(|tx| tx.put(&rows, &Row)).await.unwrap();
+        reach(&root, "one", StackStatus::CreateComplete).await;
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(3), written).await.unwrap();
+}

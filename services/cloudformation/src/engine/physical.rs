@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use kernel::ServiceError;
 use kernel::resource::{Attributes, Progress, Properties, ResourceCtx, ResourceType, Update};
 use secretsmanager_api::GetSecretValueInput;
 use serde_json::{Map, Value};
 use ssm_api::GetParameterInput;
+use store::{ChangeFeed, Notice};
 
 use super::Operator;
 use crate::store::{Incarnation, StackResource};
@@ -16,14 +18,15 @@ use crate::template::dynamic::{self, DynamicReference};
 
 /// How long a resource may take to become as wanted.
 const SETTLE_MAX: Duration = Duration::from_secs(3 * 3600);
-/// Between two looks at a resource.
+/// Between two looks at a resource: at least this, since changes come in bursts, and at most the
+/// pause that its type asks for.
 const PAUSE: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(20)..=Duration::from_secs(5);
 /// How often a throttled call is repeated, each time after twice the pause.
 const THROTTLED_MAX: u32 = 8;
 
-/// How often, and after what pause, a deletion is tried again that something still stands against.
-const BUSY_MAX: u32 = 240;
+/// How long, and after what pause, a deletion is tried again that something still stands against.
+const BUSY_MAX: Duration = Duration::from_secs(60);
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How waiting for a resource ended.
@@ -109,17 +112,18 @@ impl Operator {
         let properties = self.with_secrets(&row.current.properties).await?;
         let physical_id = row.current.physical_id.clone().unwrap_or_default();
         let end = self.now() + SETTLE_MAX;
+        let mut news = self.news_of(&row.kind);
         loop {
             let looked = patiently(|| kind.handler.settled(&ctx, &physical_id, &properties)).await;
             let pause = match looked.map_err(|error| worded(&row.kind, &error))? {
                 Progress::Done(attributes) => return Ok(Settled::Done(attributes)),
-                Progress::Wait(pause) => pause.clamp(*PAUSE.start(), *PAUSE.end()),
+                Progress::Wait(pause) => pause,
             };
             if self.now() >= end {
                 return Err("Exceeded attempts to wait".to_owned());
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = news.wait(pause) => {}
                 () = self.stop.cancelled() => return Ok(Settled::Stopped),
             }
         }
@@ -172,14 +176,16 @@ impl Operator {
         F: Future<Output = Result<Progress, ServiceError>>,
     {
         let end = self.now() + SETTLE_MAX;
-        let mut busy = 0;
+        let mut news = self.news_of(kind);
+        let busy_until = tokio::time::Instant::now() + BUSY_MAX;
         loop {
             let pause = match patiently(&step).await {
                 Ok(Progress::Done(_)) => return Ok(()),
-                Ok(Progress::Wait(pause)) => pause.clamp(*PAUSE.start(), *PAUSE.end()),
+                Ok(Progress::Wait(pause)) => pause,
                 // What used it a moment ago may still be on its way out.
-                Err(error) if busy < BUSY_MAX && is_in_use(&error) => {
-                    busy += 1;
+                Err(error)
+                    if is_in_use(&error) && tokio::time::Instant::now() < busy_until =>
+                {
                     BUSY_PAUSE
                 }
                 Err(error) => return Err(worded(kind, &error)),
@@ -187,8 +193,17 @@ impl Operator {
             if self.now() >= end {
                 return Err("Exceeded attempts to wait".to_owned());
             }
-            tokio::time::sleep(pause).await;
+            news.wait(pause).await;
         }
+    }
+
+    /// Tells from now on when the service that owns a resource type writes something down.
+    fn news_of(&self, kind: &str) -> News {
+        let owner = self.kernel.services().find(|service| {
+            service.resource_types().iter().any(|resource_type| resource_type.name == kind)
+        });
+        let tables = owner.map(|service| format!("{}.", service.name)).unwrap_or_default();
+        News { feed: self.kernel.store().changes(), tables }
     }
 
     /// The properties with the values of their dynamic references, read as the deployer.
@@ -288,6 +303,43 @@ impl Operator {
             .iter()
             .filter(|property| property.update == Update::Replacement)
             .any(|property| old.get(property.name) != new.get(property.name))
+    }
+}
+
+/// What a service writes, as a reason to look at one of its resources again.
+struct News {
+    feed: ChangeFeed,
+    /// How the names of the service's tables begin.
+    tables: String,
+}
+
+impl News {
+    /// Waits until the service has written something since the last look, but no longer than
+    /// `pause`. Cancellation-safe.
+    async fn wait(&mut self, pause: Duration) {
+        let pause = pause.clamp(*PAUSE.start(), *PAUSE.end());
+        tokio::select! {
+            () = self.written() => tokio::time::sleep(*PAUSE.start()).await,
+            () = tokio::time::sleep(pause) => {}
+        }
+        // The next look sees all of them.
+        while self.feed.next().now_or_never().flatten().is_some() {}
+    }
+
+    async fn written(&mut self) {
+        while let Some(notice) = self.feed.next().await {
+            match notice {
+                Notice::Committed(batch) => {
+                    let own = |space: &str| space.starts_with(&self.tables);
+                    if batch.changes.iter().any(|change| own(&change.space)) {
+                        return;
+                    }
+                }
+                Notice::Lagged => return,
+            }
+        }
+        // The store is closed: nothing will come any more.
+        std::future::pending().await
     }
 }
 

@@ -42,6 +42,10 @@ pub struct World {
     pub busy: Mutex<BTreeSet<String>>,
     /// The resources that are never as wanted yet.
     pub held: Mutex<BTreeSet<String>>,
+    /// How often these were looked at in vain.
+    pub looks: Mutex<u32>,
+    /// When such a resource is to be looked at again; soon, unless said otherwise.
+    pub pause: Mutex<Option<Duration>>,
     made: Mutex<u32>,
 }
 
@@ -136,7 +140,9 @@ impl ResourceHandler for Handler {
         properties: &Properties,
     ) -> Result<Progress, ServiceError> {
         if self.0.held.lock().unwrap().contains(&ctx.logical_id) {
-            return Ok(Progress::Wait(Duration::from_millis(20)));
+            *self.0.looks.lock().unwrap() += 1;
+            let pause = *self.0.pause.lock().unwrap();
+            return Ok(Progress::Wait(pause.unwrap_or(Duration::from_millis(20))));
         }
         let value = properties.get("Value").cloned().unwrap_or_else(|| json!(""));
         Ok(Progress::Done(Attributes::from([
