@@ -52,7 +52,7 @@ pub fn service() -> Service {
         .operation(tags::describe_tags)
         .task(
             Task::keyed("autoscaling.groups", reconcile::keys, reconcile::reconcile)
-                .wakes_on(&["autoscaling.groups"]),
+                .wakes_on(&["autoscaling.groups", "ec2.instances", "elbv2.targets"]),
         )
         .resource_type(cfn::auto_scaling_group())
 }

@@ -90,7 +90,7 @@ fn seen(target: &Target, instance: Option<&Machine>) -> Option<Target> {
 }
 
 /// How often draining targets are looked at.
-const DRAINING_EVERY: Duration = Duration::from_millis(250);
+const DRAINING_EVERY: Duration = Duration::from_millis(100);
 
 /// Forgets targets whose deregistration delay is over, and at once those that every node drains
 /// and none has a request under way to.
