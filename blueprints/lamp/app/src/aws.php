@@ -5,6 +5,8 @@ declare(strict_types=1);
 final class Aws
 {
     private const METADATA = 'http://169.254.169.254/latest/';
+    /** As AWS's own clients do, with a pause that doubles: 6 seconds in all. */
+    private const TRIES = 6;
     private ?array $credentials = null;
 
     public function __construct(private string $region, private ?string $endpoint)
@@ -26,7 +28,23 @@ final class Aws
         $this->request('s3', 'PUT', $path, ['content-type' => $type], $body);
     }
 
+    /** Repeats what got no answer, or one that blames the service; every call here may be repeated. */
     private function request(string $service, string $method, string $path, array $headers, string $body): string
+    {
+        for ($try = 1; ; $try++) {
+            try {
+                return $this->send($service, $method, $path, $headers, $body);
+            } catch (RuntimeException $fault) {
+                $passes = $fault->getCode() === 0 || $fault->getCode() >= 500;
+                if ($try === self::TRIES || !$passes) {
+                    throw $fault;
+                }
+                usleep(100_000 << $try);
+            }
+        }
+    }
+
+    private function send(string $service, string $method, string $path, array $headers, string $body): string
     {
         $base = $this->endpoint ?? "https://$service.{$this->region}.amazonaws.com";
         $address = parse_url($base);
@@ -90,7 +108,7 @@ final class Aws
         $status = curl_getinfo($call, CURLINFO_RESPONSE_CODE);
         if ($answer === false || $status >= 300) {
             $why = $answer === false ? curl_error($call) : "$status " . substr($answer, 0, 300);
-            throw new RuntimeException("$method $url: $why");
+            throw new RuntimeException("$method $url: $why", $status);
         }
         return $answer;
     }
