@@ -6,11 +6,11 @@
 mod cbor;
 pub mod error;
 mod json;
-mod legacy;
 mod load;
 mod pattern;
 mod percent;
 mod query;
+mod query_compatible;
 mod rest;
 mod route;
 pub mod schema;

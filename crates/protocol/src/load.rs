@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
-use crate::legacy;
+use crate::query_compatible;
 use crate::schema::{
     ErrorSchema, Kind, Location, MemberSchema, OperationSchema, Paginator, Pattern, Protocol,
     ServiceSchema, ShapeRef, ShapeSchema, Structure, TimestampFormat, XmlNamespace,
@@ -222,7 +222,7 @@ pub(crate) fn service(name: &'static str, packed: &[u8]) -> ServiceSchema {
     let operations: BTreeMap<_, _> = operations.collect();
     let mut shapes: Vec<ShapeSchema> =
         shapes.into_iter().map(|(name, s)| shape(leak(name), s, &index)).collect();
-    legacy::name_for_query(name, &mut shapes);
+    query_compatible::name_for_query(name, &mut shapes);
     // The models of restXml name the namespace at the requests.
     let of_requests = operations.values().find_map(|operation| operation.input_namespace);
     let endpoint_prefix = leak(metadata.endpoint_prefix.clone());
@@ -239,7 +239,7 @@ pub(crate) fn service(name: &'static str, packed: &[u8]) -> ServiceSchema {
         xml_namespace: metadata
             .xml_namespace
             .map(leak)
-            .or_else(|| legacy::namespace(name))
+            .or_else(|| query_compatible::namespace(name))
             .or(of_requests),
         query_compatible,
         operations,
@@ -287,7 +287,7 @@ fn error(
     let status = status.unwrap_or(if shape.fault { 500 } else { 400 });
     ErrorSchema {
         name,
-        code: code.or_else(|| legacy::query_code(service, name)).unwrap_or(name),
+        code: code.or_else(|| query_compatible::query_code(service, name)).unwrap_or(name),
         status,
         sender: sender && status < 500,
         shape: resolve(index, name),
@@ -405,7 +405,7 @@ fn member(
             _ => None,
         }),
         location_name: member.location_name.map(leak),
-        legacy_name: None,
+        query_name: None,
         query_name: member.query_name.map(leak),
         flattened: member.flattened,
         xml_attribute: member.xml_attribute,

@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
-use super::bootstrap::BOOTSTRAP;
 use super::fetch::SERVICES;
 use super::model::Model;
 use super::{names, render};
@@ -19,7 +18,7 @@ static ROW: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The services that have a table of operations.
 pub(super) fn services(root: &Path) -> Result<Vec<String>> {
-    let mut found: BTreeSet<String> = BOOTSTRAP.iter().map(|(name, _)| (*name).into()).collect();
+    let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(root.join("services"))? {
         let folder = entry?.path();
         let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
@@ -63,14 +62,9 @@ pub(super) fn generate(root: &Path, service: &str) -> Result<Vec<(PathBuf, Strin
     ])
 }
 
-/// The operations of the table and those that are still being built, by AWS's name.
+/// The operations of the table, by AWS's name.
 fn operations(model: &Model, folder: &Path, service: &str) -> Result<BTreeSet<String>> {
-    let listed = BOOTSTRAP.iter().find(|(name, _)| *name == service);
-    let listed = listed.map(|(_, operations)| *operations).unwrap_or_default();
-    let mut names: BTreeSet<String> = listed.split_whitespace().map(str::to_owned).collect();
-    if let Some(unknown) = names.iter().find(|name| !model.operations.contains_key(*name)) {
-        bail!("{service} has no operation {unknown}");
-    }
+    let mut names = BTreeSet::new();
     for row in rows(folder)? {
         let mut known = model.operations.keys();
         let name = known.find(|name| names::snake(name) == row.trim_end_matches('_'));

@@ -5,7 +5,6 @@
 //! differs from what would be written.
 
 mod api;
-mod bootstrap;
 mod fetch;
 mod model;
 mod names;

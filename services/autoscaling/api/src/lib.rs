@@ -13,22 +13,6 @@ use protocol::{ByteStream, Bytes, Document, Timestamp, enumeration, operation, s
 pub const SERVICE: &str = "autoscaling";
 
 structure! {
-    /// What `AttachInstances` is asked with.
-    pub struct AttachInstancesInput {
-        instance_ids: Vec<String> = "InstanceIds", nonempty;
-        auto_scaling_group_name: String = "AutoScalingGroupName", required;
-    }
-}
-
-structure! {
-    /// What `AttachInstances` answers.
-    pub struct AttachInstancesOutput {
-    }
-}
-
-operation!(AttachInstancesInput => AttachInstancesOutput, "AttachInstances");
-
-structure! {
     /// What `AttachLoadBalancerTargetGroups` is asked with.
     pub struct AttachLoadBalancerTargetGroupsInput {
         auto_scaling_group_name: String = "AutoScalingGroupName", required;
@@ -43,23 +27,6 @@ structure! {
 }
 
 operation!(AttachLoadBalancerTargetGroupsInput => AttachLoadBalancerTargetGroupsOutput, "AttachLoadBalancerTargetGroups");
-
-structure! {
-    /// What `AttachTrafficSources` is asked with.
-    pub struct AttachTrafficSourcesInput {
-        auto_scaling_group_name: String = "AutoScalingGroupName", required;
-        traffic_sources: Vec<TrafficSourceIdentifier> = "TrafficSources", required;
-        skip_zonal_shift_validation: Option<bool> = "SkipZonalShiftValidation", optional;
-    }
-}
-
-structure! {
-    /// What `AttachTrafficSources` answers.
-    pub struct AttachTrafficSourcesOutput {
-    }
-}
-
-operation!(AttachTrafficSourcesInput => AttachTrafficSourcesOutput, "AttachTrafficSources");
 
 structure! {
     /// What `CancelInstanceRefresh` is asked with.
@@ -193,21 +160,6 @@ structure! {
 operation!(DescribeAccountLimitsInput => DescribeAccountLimitsOutput, "DescribeAccountLimits");
 
 structure! {
-    /// What `DescribeAdjustmentTypes` is asked with.
-    pub struct DescribeAdjustmentTypesInput {
-    }
-}
-
-structure! {
-    /// What `DescribeAdjustmentTypes` answers.
-    pub struct DescribeAdjustmentTypesOutput {
-        adjustment_types: Vec<AdjustmentType> = "AdjustmentTypes", always;
-    }
-}
-
-operation!(DescribeAdjustmentTypesInput => DescribeAdjustmentTypesOutput, "DescribeAdjustmentTypes");
-
-structure! {
     /// What `DescribeAutoScalingGroups` is asked with.
     pub struct DescribeAutoScalingGroupsInput {
         auto_scaling_group_names: Vec<String> = "AutoScalingGroupNames", nonempty;
@@ -248,21 +200,6 @@ structure! {
 }
 
 operation!(DescribeAutoScalingInstancesInput => DescribeAutoScalingInstancesOutput, "DescribeAutoScalingInstances");
-
-structure! {
-    /// What `DescribeAutoScalingNotificationTypes` is asked with.
-    pub struct DescribeAutoScalingNotificationTypesInput {
-    }
-}
-
-structure! {
-    /// What `DescribeAutoScalingNotificationTypes` answers.
-    pub struct DescribeAutoScalingNotificationTypesOutput {
-        auto_scaling_notification_types: Vec<String> = "AutoScalingNotificationTypes", always;
-    }
-}
-
-operation!(DescribeAutoScalingNotificationTypesInput => DescribeAutoScalingNotificationTypesOutput, "DescribeAutoScalingNotificationTypes");
 
 structure! {
     /// What `DescribeInstanceRefreshes` is asked with.
@@ -327,21 +264,6 @@ structure! {
 operation!(DescribeScalingActivitiesInput => DescribeScalingActivitiesOutput, "DescribeScalingActivities");
 
 structure! {
-    /// What `DescribeScalingProcessTypes` is asked with.
-    pub struct DescribeScalingProcessTypesInput {
-    }
-}
-
-structure! {
-    /// What `DescribeScalingProcessTypes` answers.
-    pub struct DescribeScalingProcessTypesOutput {
-        processes: Vec<ProcessType> = "Processes", always;
-    }
-}
-
-operation!(DescribeScalingProcessTypesInput => DescribeScalingProcessTypesOutput, "DescribeScalingProcessTypes");
-
-structure! {
     /// What `DescribeTags` is asked with.
     pub struct DescribeTagsInput {
         filters: Vec<Filter> = "Filters", nonempty;
@@ -362,59 +284,6 @@ structure! {
 operation!(DescribeTagsInput => DescribeTagsOutput, "DescribeTags");
 
 structure! {
-    /// What `DescribeTerminationPolicyTypes` is asked with.
-    pub struct DescribeTerminationPolicyTypesInput {
-    }
-}
-
-structure! {
-    /// What `DescribeTerminationPolicyTypes` answers.
-    pub struct DescribeTerminationPolicyTypesOutput {
-        termination_policy_types: Vec<String> = "TerminationPolicyTypes", always;
-    }
-}
-
-operation!(DescribeTerminationPolicyTypesInput => DescribeTerminationPolicyTypesOutput, "DescribeTerminationPolicyTypes");
-
-structure! {
-    /// What `DescribeTrafficSources` is asked with.
-    pub struct DescribeTrafficSourcesInput {
-        auto_scaling_group_name: String = "AutoScalingGroupName", required;
-        traffic_source_type: Option<String> = "TrafficSourceType", optional;
-        next_token: Option<String> = "NextToken", optional;
-        max_records: Option<i32> = "MaxRecords", optional;
-    }
-}
-
-structure! {
-    /// What `DescribeTrafficSources` answers.
-    pub struct DescribeTrafficSourcesOutput {
-        traffic_sources: Vec<TrafficSourceState> = "TrafficSources", always;
-        next_token: Option<String> = "NextToken", optional;
-    }
-}
-
-operation!(DescribeTrafficSourcesInput => DescribeTrafficSourcesOutput, "DescribeTrafficSources");
-
-structure! {
-    /// What `DetachInstances` is asked with.
-    pub struct DetachInstancesInput {
-        instance_ids: Vec<String> = "InstanceIds", nonempty;
-        auto_scaling_group_name: String = "AutoScalingGroupName", required;
-        should_decrement_desired_capacity: bool = "ShouldDecrementDesiredCapacity", required;
-    }
-}
-
-structure! {
-    /// What `DetachInstances` answers.
-    pub struct DetachInstancesOutput {
-        activities: Vec<Activity> = "Activities", always;
-    }
-}
-
-operation!(DetachInstancesInput => DetachInstancesOutput, "DetachInstances");
-
-structure! {
     /// What `DetachLoadBalancerTargetGroups` is asked with.
     pub struct DetachLoadBalancerTargetGroupsInput {
         auto_scaling_group_name: String = "AutoScalingGroupName", required;
@@ -429,57 +298,6 @@ structure! {
 }
 
 operation!(DetachLoadBalancerTargetGroupsInput => DetachLoadBalancerTargetGroupsOutput, "DetachLoadBalancerTargetGroups");
-
-structure! {
-    /// What `DetachTrafficSources` is asked with.
-    pub struct DetachTrafficSourcesInput {
-        auto_scaling_group_name: String = "AutoScalingGroupName", required;
-        traffic_sources: Vec<TrafficSourceIdentifier> = "TrafficSources", required;
-    }
-}
-
-structure! {
-    /// What `DetachTrafficSources` answers.
-    pub struct DetachTrafficSourcesOutput {
-    }
-}
-
-operation!(DetachTrafficSourcesInput => DetachTrafficSourcesOutput, "DetachTrafficSources");
-
-structure! {
-    /// What `EnterStandby` is asked with.
-    pub struct EnterStandbyInput {
-        instance_ids: Vec<String> = "InstanceIds", nonempty;
-        auto_scaling_group_name: String = "AutoScalingGroupName", required;
-        should_decrement_desired_capacity: bool = "ShouldDecrementDesiredCapacity", required;
-    }
-}
-
-structure! {
-    /// What `EnterStandby` answers.
-    pub struct EnterStandbyOutput {
-        activities: Vec<Activity> = "Activities", always;
-    }
-}
-
-operation!(EnterStandbyInput => EnterStandbyOutput, "EnterStandby");
-
-structure! {
-    /// What `ExitStandby` is asked with.
-    pub struct ExitStandbyInput {
-        instance_ids: Vec<String> = "InstanceIds", nonempty;
-        auto_scaling_group_name: String = "AutoScalingGroupName", required;
-    }
-}
-
-structure! {
-    /// What `ExitStandby` answers.
-    pub struct ExitStandbyOutput {
-        activities: Vec<Activity> = "Activities", always;
-    }
-}
-
-operation!(ExitStandbyInput => ExitStandbyOutput, "ExitStandby");
 
 structure! {
     /// What `ResumeProcesses` is asked with.
@@ -709,13 +527,6 @@ structure! {
         details: Option<String> = "Details", optional;
         auto_scaling_group_state: Option<String> = "AutoScalingGroupState", optional;
         auto_scaling_group_arn: Option<String> = "AutoScalingGroupARN", optional;
-    }
-}
-
-structure! {
-    /// AWS: AdjustmentType.
-    pub struct AdjustmentType {
-        adjustment_type: Option<String> = "AdjustmentType", optional;
     }
 }
 
@@ -1247,13 +1058,6 @@ structure! {
 }
 
 structure! {
-    /// AWS: ProcessType.
-    pub struct ProcessType {
-        process_name: String = "ProcessName", required;
-    }
-}
-
-structure! {
     /// AWS: RefreshPreferences.
     pub struct RefreshPreferences {
         min_healthy_percentage: Option<i32> = "MinHealthyPercentage", optional;
@@ -1396,16 +1200,6 @@ structure! {
     /// AWS: TrafficSourceIdentifier.
     pub struct TrafficSourceIdentifier {
         identifier: String = "Identifier", required;
-        type_: Option<String> = "Type", optional;
-    }
-}
-
-structure! {
-    /// AWS: TrafficSourceState.
-    pub struct TrafficSourceState {
-        traffic_source: Option<String> = "TrafficSource", optional;
-        state: Option<String> = "State", optional;
-        identifier: Option<String> = "Identifier", optional;
         type_: Option<String> = "Type", optional;
     }
 }

@@ -46,22 +46,6 @@ structure! {
 operation!(AssumeRoleInput => AssumeRoleOutput, "AssumeRole");
 
 structure! {
-    /// What `DecodeAuthorizationMessage` is asked with.
-    pub struct DecodeAuthorizationMessageInput {
-        encoded_message: String = "EncodedMessage", required;
-    }
-}
-
-structure! {
-    /// What `DecodeAuthorizationMessage` answers.
-    pub struct DecodeAuthorizationMessageOutput {
-        decoded_message: Option<String> = "DecodedMessage", optional;
-    }
-}
-
-operation!(DecodeAuthorizationMessageInput => DecodeAuthorizationMessageOutput, "DecodeAuthorizationMessage");
-
-structure! {
     /// What `GetAccessKeyInfo` is asked with.
     pub struct GetAccessKeyInfoInput {
         access_key_id: String = "AccessKeyId", required;
@@ -159,8 +143,6 @@ structure! {
 /// The errors that these operations are modelled with.
 pub mod error {
     pub const EXPIRED_TOKEN_EXCEPTION: &str = "ExpiredTokenException";
-    pub const INVALID_AUTHORIZATION_MESSAGE_EXCEPTION: &str =
-        "InvalidAuthorizationMessageException";
     pub const MALFORMED_POLICY_DOCUMENT_EXCEPTION: &str = "MalformedPolicyDocumentException";
     pub const PACKED_POLICY_TOO_LARGE_EXCEPTION: &str = "PackedPolicyTooLargeException";
     pub const REGION_DISABLED_EXCEPTION: &str = "RegionDisabledException";
