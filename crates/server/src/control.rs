@@ -57,8 +57,8 @@ enum Reply {
     Error(String),
 }
 
-/// Serves questions at `path` until the future is dropped.
-pub(crate) async fn serve(path: &Path, answers: Arc<dyn Answers>) -> Result<()> {
+/// Listens for questions at `path`.
+pub(crate) fn listen(path: &Path) -> Result<UnixListener> {
     match std::fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -66,6 +66,11 @@ pub(crate) async fn serve(path: &Path, answers: Arc<dyn Answers>) -> Result<()> 
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves questions until the future is dropped.
+pub(crate) async fn serve(listener: UnixListener, answers: Arc<dyn Answers>) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let answers = answers.clone();

@@ -108,6 +108,8 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
         drivers: drivers.clone(),
         stop: stop.clone(),
     });
+    // Who hears that the region is ready may ask it to end at once.
+    let questions = control::listen(&paths.control())?;
     ready(&endpoint_url, options)?;
     let stopped = async {
         tokio::select! {
@@ -115,10 +117,9 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
             () = interrupted() => false,
         }
     };
-    let control_path = paths.control();
     let inside = crate::programs::serve_inside(gateway.clone(), &drivers, options.listen.port());
     let everything_ends = tokio::select! {
-        served = control::serve(&control_path, region) => { served?; false }
+        served = control::serve(questions, region) => { served?; false }
         ended = serve_until(gateway, listener, stopped) => ended,
         () = inside => false,
     };
@@ -219,8 +220,7 @@ fn clock_setting(paths: &Paths) -> Setting {
 pub(crate) fn down(paths: &Paths) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let asked = control::ask(&paths.control(), &Question::Down, Duration::from_secs(5)).await;
-        if asked.is_err() && !paths.run().exists() {
+        if ask_to_end(paths).await.is_err() && !paths.run().exists() {
             return Ok(());
         }
         wait_for_end(paths).await?;
@@ -232,13 +232,19 @@ pub(crate) fn down(paths: &Paths) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until no process holds the data folder.
+async fn ask_to_end(paths: &Paths) -> Result<Json> {
+    control::ask(&paths.control(), &Question::Down, Duration::from_secs(5)).await
+}
+
+/// Waits until no process holds the data folder. One that was only starting is asked again.
 async fn wait_for_end(paths: &Paths) -> Result<()> {
     const LONGEST: Duration = Duration::from_secs(60);
     const STEP: Duration = Duration::from_millis(20);
     let ended = async {
         while lock(paths).is_err() {
             tokio::time::sleep(STEP).await;
+            // It may have nobody to answer yet, or any more.
+            let _ = ask_to_end(paths).await;
         }
     };
     tokio::time::timeout(LONGEST, ended).await.context("the region does not end")
