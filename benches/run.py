@@ -6,6 +6,7 @@ Run by `cargo xtask bench`, as root. Prints one line a figure; nothing here pass
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -210,6 +211,7 @@ def load(region: Region) -> None:
             counts = [after[i] - before[i] for i in instances]
             show(f"load, {way}: share of a {tier} target", 100 * counts[0] / sum(counts), "%")
     heal(region, address, outputs, tiers["Web"][0])
+    headless(region, address)
     region.client("cloudformation").delete_stack(StackName="lamp")
     until(lambda: not gone_stacks(region), 120)
 
@@ -234,6 +236,21 @@ def heal(region: Region, address: str, outputs: dict, victim: str) -> None:
         load.more(2000)
     failed = 100 * len(load.failures) / load.answered
     show(f"kill an instance: failed of {load.answered} requests", failed, "%")
+
+
+def headless(region: Region, address: str) -> None:
+    """The control plane is killed, and is back after 1,000 requests."""
+    paths = ("/static/site.css", "/", "/static/mark.svg", "/api/status")
+    with Load([address], per_second=200, clients=40, paths=paths) as load:
+        load.more(200)
+        os.kill(region.status()["pid"], signal.SIGKILL)
+        load.more(1000)
+        before = time.monotonic()
+        region.command("up", "--detach", "--listen", ENDPOINT)
+        show("up, with the LAMP stack to adopt, until ready", time.monotonic() - before, "s")
+        load.more(1000)
+    failed = 100 * len(load.failures) / load.answered
+    show(f"kill the control plane: failed of {load.answered} requests", failed, "%")
 
 
 BENCHES = {"start": start, "instances": instances, "lamp": lamp, "load": load}

@@ -82,7 +82,7 @@ class Network:
     def enters(self, source: str, destination: str, port: int) -> bool:
         """From the internet to a public address."""
         end = self.public.get(destination)
-        if end is None or end.get("InterfaceType") == "nat_gateway":
+        if end is None or end.get("InterfaceType") in ("nat_gateway", "natGateway"):
             return False
         return (
             bool(self.gateways)

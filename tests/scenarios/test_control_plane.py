@@ -10,10 +10,15 @@ from conftest import until
 from load import Load
 
 TEMPLATE = (Path(__file__).parent / "web.yaml").read_text()
+# Its last resource is refused, after everything else is there.
+BROKEN = TEMPLATE.replace("Outputs:", """\
+  Overlapping: {Type: AWS::EC2::Subnet, DependsOn: Asg, Properties: {VpcId: !Ref Vpc, \
+CidrBlock: 10.0.0.0/25}}
+Outputs:""")
 ROUNDS = int(os.environ.get("SKYHOLD_KILL_ROUNDS", "3"))
 SEED = int(os.environ.get("SKYHOLD_KILL_SEED", "7"))
 # A round's creation takes about this long; a kill comes at any moment of it.
-CREATION_SECONDS = 6.0
+CREATION_SECONDS = 4.0
 # Of the answers, what tells when something was looked at rather than what it is.
 VOLATILE = {"ResponseMetadata", "LastStatusCheckTime", "LatestRestorableTime"}
 
@@ -138,21 +143,31 @@ def test_any_moment_of_a_creation_may_be_its_last(region):
     before = sweep.of_stacks(region.folder)
     moments = random.Random(SEED)
     for number in range(ROUNDS):
-        stack = region.stack(f"round-{number}")
         # Each round falls into its own part of a creation, so that few rounds see all of it.
         moment = CREATION_SECONDS * (number + moments.random()) / ROUNDS
-        stack.create(TEMPLATE)
-        kill_after(region, moment)
-        region.up()
-        ended = stack.settled(180)
-        assert ended in ("CREATE_COMPLETE", "ROLLBACK_COMPLETE"), (moment, ended, stack.failures())
-        stack.delete()
+        ends = ("CREATE_COMPLETE", "ROLLBACK_COMPLETE")
+        killed_creation(region, f"round-{number}", TEMPLATE, moment, ends)
         nothing_left(region, before)
+    # The last one is refused at its end, and may be killed while it is taken back.
+    moment = CREATION_SECONDS + 2 * moments.random()
+    killed_creation(region, "refused", BROKEN, moment, ("ROLLBACK_COMPLETE",))
+    nothing_left(region, before)
     vpcs = region.client("ec2").describe_vpcs()["Vpcs"]
     assert [vpc["IsDefault"] for vpc in vpcs] == [True]
     region.down()
     assert not sweep.running(region.folder)
     region.up()
+
+
+def killed_creation(region, name: str, template: str, moment: float, ends: tuple) -> None:
+    """A creation in which the control plane dies at `moment`, and the stack's deletion."""
+    stack = region.stack(name)
+    stack.create(template)
+    kill_after(region, moment)
+    region.up()
+    ended = stack.settled(180)
+    assert ended in ends, (moment, ended, stack.failures())
+    stack.delete()
 
 
 def kill_after(region, seconds: float) -> None:
