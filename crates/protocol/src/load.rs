@@ -405,7 +405,7 @@ fn member(
             _ => None,
         }),
         location_name: member.location_name.map(leak),
-        query_name: None,
+        compatible_name: None,
         query_name: member.query_name.map(leak),
         flattened: member.flattened,
         xml_attribute: member.xml_attribute,

@@ -110,7 +110,7 @@ fn form_name(service: &ServiceSchema, member: &MemberSchema, dialect: Dialect) -
     {
         return name.to_owned();
     }
-    member.query_name.or(member.location_name).unwrap_or(member.name).to_owned()
+    member.compatible_name.or(member.location_name).unwrap_or(member.name).to_owned()
 }
 
 fn capitalised(name: &str) -> String {

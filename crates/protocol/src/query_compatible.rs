@@ -63,7 +63,7 @@ pub(crate) fn name_for_query(service: &str, shapes: &mut [ShapeSchema]) {
             Kind::Structure(structure) => {
                 for member in &mut structure.members {
                     let names = maps.get(member.target.0).copied().flatten();
-                    member.query_name = names.map(|[name, ..]| name);
+                    member.compatible_name = names.map(|[name, ..]| name);
                 }
             }
             Kind::String

@@ -261,7 +261,7 @@ pub struct MemberSchema {
     /// Its name on the wire where that differs.
     pub location_name: Option<&'static str>,
     /// Its name in the query protocol where the service has another protocol now.
-    pub query_name: Option<&'static str>,
+    pub compatible_name: Option<&'static str>,
     /// Its name in EC2's requests where that differs.
     pub query_name: Option<&'static str>,
     /// Whether a list or map is written without an element of its own.

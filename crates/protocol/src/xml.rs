@@ -118,7 +118,7 @@ fn element_name(service: &ServiceSchema, member: &MemberSchema) -> &'static str 
     {
         return name;
     }
-    member.query_name.or(member.location_name).unwrap_or(member.name)
+    member.compatible_name.or(member.location_name).unwrap_or(member.name)
 }
 
 pub(crate) fn is_flattened(service: &ServiceSchema, member: &MemberSchema) -> bool {
