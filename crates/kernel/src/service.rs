@@ -169,6 +169,20 @@ impl<S: Send + Sync + 'static> From<Service<S>> for ServiceDef {
 }
 
 impl ServiceDef {
+    /// The same table where the host cannot do what the service needs: it runs nothing, and every
+    /// call is refused for `reason`, after it was validated and authorized.
+    #[must_use]
+    pub fn refusing(mut self, reason: &'static str) -> Self {
+        self.tasks.clear();
+        let code = if self.name == "ec2" { "Unavailable" } else { "ServiceUnavailable" };
+        for handler in self.operations.values_mut() {
+            *handler = Arc::new(move |_, _| {
+                Box::pin(async move { Err(ServiceError::new(code, reason).status(503)) })
+            });
+        }
+        self
+    }
+
     /// The names of the operations that are implemented, sorted.
     pub fn operations(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.operations.keys().copied()

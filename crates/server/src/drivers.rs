@@ -30,6 +30,8 @@ pub(crate) struct Drivers {
     pub(crate) volumes: Arc<Volumes>,
     /// Database and cache engines.
     pub(crate) engines: Arc<engine::Engines>,
+    /// Whether this process may make namespaces and what lives in them.
+    pub(crate) may_run: bool,
 }
 
 impl Drivers {
@@ -57,6 +59,7 @@ impl Drivers {
             images: Arc::new(Images::new(Paths::cache().join("images"))),
             volumes: Arc::new(Volumes::new(paths.data.join("volumes"))),
             engines: Arc::new(engine::Engines::new(Paths::cache().join("engines"))),
+            may_run: rustix::process::geteuid().is_root(),
         })
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn services(
 ) -> Vec<ServiceDef> {
     let d = drivers.clone();
     let cipher = Cipher::new(key, Arc::new(SystemRandom));
-    vec![
+    let mut services: Vec<ServiceDef> = vec![
         autoscaling::service().into(),
         cloudformation::service().into(),
         ec2::service(ec2::Drivers {
@@ -56,7 +56,23 @@ pub(crate) fn services(
         secretsmanager::service(secretsmanager::Drivers { cipher: cipher.clone() }).into(),
         ssm::service(ssm::Drivers { cipher }).into(),
         sts::service().into(),
-    ]
+    ];
+    if !d.may_run {
+        services = services.into_iter().map(without_root).collect();
+    }
+    services
+}
+
+/// What an ordinary user's region has of a service.
+fn without_root(service: ServiceDef) -> ServiceDef {
+    const RUN_THINGS: [&str; 5] = ["autoscaling", "ec2", "elasticache", "elbv2", "rds"];
+    if !RUN_THINGS.contains(&service.name) {
+        return service;
+    }
+    service.refusing(
+        "This region was started by an ordinary user: instances, networks, load balancers, \
+         databases and caches need root. Run: sudo skyhold up",
+    )
 }
 
 /// The services' tables, for those who only read them. Nothing on the host is touched.

@@ -117,6 +117,16 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
             () = interrupted() => false,
         }
     };
+<<<<<<< Updated upstream
+=======
+    let control_path = paths.control();
+    if !drivers.may_run {
+        tracing::warn!(
+            "not root: instances, networks, load balancers, databases and caches are refused; \
+             `skyhold doctor` tells what is missing"
+        );
+    }
+>>>>>>> Stashed changes
     let inside = crate::programs::serve_inside(gateway.clone(), &drivers, options.listen.port());
     let everything_ends = tokio::select! {
         served = control::serve(questions, region) => { served?; false }
@@ -149,6 +159,9 @@ async fn serve_until(
 }
 
 async fn shut_down(drivers: &Drivers) -> Result<()> {
+    if !drivers.may_run {
+        return Ok(());
+    }
     drivers.linux_machine.shutdown().await?;
     drivers.net.destroy().await?;
     Ok(())
@@ -305,6 +318,7 @@ impl Operator {
         let mut zones = Vec::new();
         for zone in self.kernel.region().zones() {
             let (state, workloads) = match self.drivers.machine.list(&zone).await {
+                Ok(_) if !self.drivers.may_run => ("without root", Vec::new()),
                 Ok(list) => ("up", list),
                 Err(_) => ("down", Vec::new()),
             };

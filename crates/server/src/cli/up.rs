@@ -85,6 +85,17 @@ impl Up {
             bail!("the region did not start ({status}): {last}\nsee {}", paths.log().display());
         }
         super::print(line.trim_end());
+        if !rustix::process::geteuid().is_root() {
+            warn_without_root();
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a warning beside the command's answer")]
+fn warn_without_root() {
+    eprintln!(
+        "skyhold: not root: instances, networks, load balancers, databases and caches are \
+         refused; `skyhold doctor` tells what is missing"
+    );
 }
