@@ -19,6 +19,15 @@ a2enmod -q mpm_prefork rewrite "$(basename /etc/apache2/mods-available/php*.load
 a2dissite -q 000-default >/dev/null 2>&1 || true
 echo "Listen 8080" > /etc/apache2/ports.conf
 
+# A connection that a load balancer keeps holds a process. Health checks need one besides, at once: too few
+# spare ones, and a burst of requests makes a busy server look like a dead one.
+cat > /etc/apache2/mods-available/mpm_prefork.conf <<CONF
+StartServers 32
+MinSpareServers 32
+MaxSpareServers 64
+MaxRequestWorkers 256
+CONF
+
 cat > /etc/apache2/sites-available/lamp.conf <<CONF
 ServerName $INSTANCE
 ServerTokens Prod
