@@ -117,16 +117,12 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
             () = interrupted() => false,
         }
     };
-<<<<<<< Updated upstream
-=======
-    let control_path = paths.control();
     if !drivers.may_run {
         tracing::warn!(
             "not root: instances, networks, load balancers, databases and caches are refused; \
              `skyhold doctor` tells what is missing"
         );
     }
->>>>>>> Stashed changes
     let inside = crate::programs::serve_inside(gateway.clone(), &drivers, options.listen.port());
     let everything_ends = tokio::select! {
         served = control::serve(questions, region) => { served?; false }
