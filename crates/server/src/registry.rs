@@ -40,6 +40,7 @@ pub(crate) fn services(
         .into(),
         elbv2::service(elbv2::Drivers { net: d.net.clone(), machine: d.machine.clone() }).into(),
         iam::service(directory.clone()).into(),
+        kms::service(kms::Drivers { cipher: cipher.clone() }).into(),
         rds::service(rds::Drivers {
             net: d.net.clone(),
             machine: d.machine.clone(),
