@@ -12,8 +12,11 @@ use super::model::Model;
 use super::{names, render};
 
 static ROW: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\.operation\(\s*(?:[a-z0-9_]+::)+([a-z0-9_]+)\s*,?\s*\)")
-        .expect("a constant pattern compiles")
+    // A table's row stands on a line of its own, or names the file of its function.
+    Regex::new(
+        r"(?m)(?:^\s*\.operation\(\s*|\.operation\(\s*(?:[a-z0-9_]+::)+)([a-z0-9_]+)\s*,?\s*\)",
+    )
+    .expect("a constant pattern compiles")
 });
 
 /// The services that have a table of operations.

@@ -187,6 +187,29 @@ structure! {
 operation!(AttachInternetGatewayInput => AttachInternetGatewayOutput, "AttachInternetGateway");
 
 structure! {
+    /// What `AttachNetworkInterface` is asked with.
+    pub struct AttachNetworkInterfaceInput {
+        network_card_index: Option<i32> = "NetworkCardIndex", optional;
+        ena_srd_specification: Option<EnaSrdSpecification> = "EnaSrdSpecification", optional;
+        ena_queue_count: Option<i32> = "EnaQueueCount", optional;
+        dry_run: Option<bool> = "DryRun", optional;
+        network_interface_id: String = "NetworkInterfaceId", required;
+        instance_id: String = "InstanceId", required;
+        device_index: i32 = "DeviceIndex", required;
+    }
+}
+
+structure! {
+    /// What `AttachNetworkInterface` answers.
+    pub struct AttachNetworkInterfaceOutput {
+        attachment_id: Option<String> = "AttachmentId", optional;
+        network_card_index: Option<i32> = "NetworkCardIndex", optional;
+    }
+}
+
+operation!(AttachNetworkInterfaceInput => AttachNetworkInterfaceOutput, "AttachNetworkInterface");
+
+structure! {
     /// What `AuthorizeSecurityGroupEgress` is asked with.
     pub struct AuthorizeSecurityGroupEgressInput {
         tag_specifications: Vec<TagSpecification> = "TagSpecifications", nonempty;
@@ -615,6 +638,23 @@ structure! {
 operation!(CreateSubnetInput => CreateSubnetOutput, "CreateSubnet");
 
 structure! {
+    /// What `CreateTags` is asked with.
+    pub struct CreateTagsInput {
+        dry_run: Option<bool> = "DryRun", optional;
+        resources: Vec<String> = "Resources", required;
+        tags: Vec<Tag> = "Tags", required;
+    }
+}
+
+structure! {
+    /// What `CreateTags` answers.
+    pub struct CreateTagsOutput {
+    }
+}
+
+operation!(CreateTagsInput => CreateTagsOutput, "CreateTags");
+
+structure! {
     /// What `CreateVpc` is asked with.
     pub struct CreateVpcInput {
         cidr_block: Option<String> = "CidrBlock", optional;
@@ -869,6 +909,23 @@ structure! {
 operation!(DeleteSubnetInput => DeleteSubnetOutput, "DeleteSubnet");
 
 structure! {
+    /// What `DeleteTags` is asked with.
+    pub struct DeleteTagsInput {
+        dry_run: Option<bool> = "DryRun", optional;
+        resources: Vec<String> = "Resources", required;
+        tags: Vec<Tag> = "Tags", nonempty;
+    }
+}
+
+structure! {
+    /// What `DeleteTags` answers.
+    pub struct DeleteTagsOutput {
+    }
+}
+
+operation!(DeleteTagsInput => DeleteTagsOutput, "DeleteTags");
+
+structure! {
     /// What `DeleteVpc` is asked with.
     pub struct DeleteVpcInput {
         vpc_id: String = "VpcId", required;
@@ -904,6 +961,23 @@ structure! {
 operation!(DeregisterImageInput => DeregisterImageOutput, "DeregisterImage");
 
 structure! {
+    /// What `DescribeAccountAttributes` is asked with.
+    pub struct DescribeAccountAttributesInput {
+        dry_run: Option<bool> = "DryRun", optional;
+        attribute_names: Vec<AccountAttributeName> = "AttributeNames", nonempty;
+    }
+}
+
+structure! {
+    /// What `DescribeAccountAttributes` answers.
+    pub struct DescribeAccountAttributesOutput {
+        account_attributes: Vec<AccountAttribute> = "AccountAttributes", always;
+    }
+}
+
+operation!(DescribeAccountAttributesInput => DescribeAccountAttributesOutput, "DescribeAccountAttributes");
+
+structure! {
     /// What `DescribeAddresses` is asked with.
     pub struct DescribeAddressesInput {
         public_ips: Vec<String> = "PublicIps", nonempty;
@@ -921,6 +995,26 @@ structure! {
 }
 
 operation!(DescribeAddressesInput => DescribeAddressesOutput, "DescribeAddresses");
+
+structure! {
+    /// What `DescribeAvailabilityZones` is asked with.
+    pub struct DescribeAvailabilityZonesInput {
+        zone_names: Vec<String> = "ZoneNames", nonempty;
+        zone_ids: Vec<String> = "ZoneIds", nonempty;
+        all_availability_zones: Option<bool> = "AllAvailabilityZones", optional;
+        dry_run: Option<bool> = "DryRun", optional;
+        filters: Vec<Filter> = "Filters", nonempty;
+    }
+}
+
+structure! {
+    /// What `DescribeAvailabilityZones` answers.
+    pub struct DescribeAvailabilityZonesOutput {
+        availability_zones: Vec<AvailabilityZone> = "AvailabilityZones", always;
+    }
+}
+
+operation!(DescribeAvailabilityZonesInput => DescribeAvailabilityZonesOutput, "DescribeAvailabilityZones");
 
 structure! {
     /// What `DescribeDhcpOptions` is asked with.
@@ -1233,6 +1327,27 @@ structure! {
 operation!(DescribeLaunchTemplatesInput => DescribeLaunchTemplatesOutput, "DescribeLaunchTemplates");
 
 structure! {
+    /// What `DescribeManagedPrefixLists` is asked with.
+    pub struct DescribeManagedPrefixListsInput {
+        dry_run: Option<bool> = "DryRun", optional;
+        filters: Vec<Filter> = "Filters", nonempty;
+        max_results: Option<i32> = "MaxResults", optional;
+        next_token: Option<String> = "NextToken", optional;
+        prefix_list_ids: Vec<String> = "PrefixListIds", nonempty;
+    }
+}
+
+structure! {
+    /// What `DescribeManagedPrefixLists` answers.
+    pub struct DescribeManagedPrefixListsOutput {
+        next_token: Option<String> = "NextToken", optional;
+        prefix_lists: Vec<ManagedPrefixList> = "PrefixLists", always;
+    }
+}
+
+operation!(DescribeManagedPrefixListsInput => DescribeManagedPrefixListsOutput, "DescribeManagedPrefixLists");
+
+structure! {
     /// What `DescribeNatGateways` is asked with.
     pub struct DescribeNatGatewaysInput {
         dry_run: Option<bool> = "DryRun", optional;
@@ -1318,6 +1433,46 @@ structure! {
 }
 
 operation!(DescribeNetworkInterfacesInput => DescribeNetworkInterfacesOutput, "DescribeNetworkInterfaces");
+
+structure! {
+    /// What `DescribePrefixLists` is asked with.
+    pub struct DescribePrefixListsInput {
+        dry_run: Option<bool> = "DryRun", optional;
+        filters: Vec<Filter> = "Filters", nonempty;
+        max_results: Option<i32> = "MaxResults", optional;
+        next_token: Option<String> = "NextToken", optional;
+        prefix_list_ids: Vec<String> = "PrefixListIds", nonempty;
+    }
+}
+
+structure! {
+    /// What `DescribePrefixLists` answers.
+    pub struct DescribePrefixListsOutput {
+        next_token: Option<String> = "NextToken", optional;
+        prefix_lists: Vec<PrefixList> = "PrefixLists", always;
+    }
+}
+
+operation!(DescribePrefixListsInput => DescribePrefixListsOutput, "DescribePrefixLists");
+
+structure! {
+    /// What `DescribeRegions` is asked with.
+    pub struct DescribeRegionsInput {
+        region_names: Vec<String> = "RegionNames", nonempty;
+        all_regions: Option<bool> = "AllRegions", optional;
+        dry_run: Option<bool> = "DryRun", optional;
+        filters: Vec<Filter> = "Filters", nonempty;
+    }
+}
+
+structure! {
+    /// What `DescribeRegions` answers.
+    pub struct DescribeRegionsOutput {
+        regions: Vec<Region> = "Regions", always;
+    }
+}
+
+operation!(DescribeRegionsInput => DescribeRegionsOutput, "DescribeRegions");
 
 structure! {
     /// What `DescribeRouteTables` is asked with.
@@ -1428,6 +1583,26 @@ structure! {
 operation!(DescribeSubnetsInput => DescribeSubnetsOutput, "DescribeSubnets");
 
 structure! {
+    /// What `DescribeTags` is asked with.
+    pub struct DescribeTagsInput {
+        dry_run: Option<bool> = "DryRun", optional;
+        filters: Vec<Filter> = "Filters", nonempty;
+        max_results: Option<i32> = "MaxResults", optional;
+        next_token: Option<String> = "NextToken", optional;
+    }
+}
+
+structure! {
+    /// What `DescribeTags` answers.
+    pub struct DescribeTagsOutput {
+        next_token: Option<String> = "NextToken", optional;
+        tags: Vec<TagDescription> = "Tags", always;
+    }
+}
+
+operation!(DescribeTagsInput => DescribeTagsOutput, "DescribeTags");
+
+structure! {
     /// What `DescribeVolumeStatus` is asked with.
     pub struct DescribeVolumeStatusInput {
         max_results: Option<i32> = "MaxResults", optional;
@@ -1529,6 +1704,23 @@ structure! {
 }
 
 operation!(DetachInternetGatewayInput => DetachInternetGatewayOutput, "DetachInternetGateway");
+
+structure! {
+    /// What `DetachNetworkInterface` is asked with.
+    pub struct DetachNetworkInterfaceInput {
+        dry_run: Option<bool> = "DryRun", optional;
+        attachment_id: String = "AttachmentId", required;
+        force: Option<bool> = "Force", optional;
+    }
+}
+
+structure! {
+    /// What `DetachNetworkInterface` answers.
+    pub struct DetachNetworkInterfaceOutput {
+    }
+}
+
+operation!(DetachNetworkInterfaceInput => DetachNetworkInterfaceOutput, "DetachNetworkInterface");
 
 structure! {
     /// What `DisassociateAddress` is asked with.
@@ -2368,6 +2560,29 @@ enumeration! {
 }
 
 structure! {
+    /// AWS: AccountAttribute.
+    pub struct AccountAttribute {
+        attribute_name: Option<String> = "AttributeName", optional;
+        attribute_values: Vec<AccountAttributeValue> = "AttributeValues", always;
+    }
+}
+
+enumeration! {
+    /// AWS: AccountAttributeName.
+    pub enum AccountAttributeName {
+        SupportedPlatforms = "supported-platforms",
+        DefaultVpc = "default-vpc",
+    }
+}
+
+structure! {
+    /// AWS: AccountAttributeValue.
+    pub struct AccountAttributeValue {
+        attribute_value: Option<String> = "AttributeValue", optional;
+    }
+}
+
+structure! {
     /// AWS: Address.
     pub struct Address {
         allocation_id: Option<String> = "AllocationId", optional;
@@ -2513,11 +2728,72 @@ enumeration! {
 }
 
 structure! {
+    /// AWS: AvailabilityZone.
+    pub struct AvailabilityZone {
+        opt_in_status: Option<AvailabilityZoneOptInStatus> = "OptInStatus", optional;
+        messages: Vec<AvailabilityZoneMessage> = "Messages", always;
+        region_name: Option<String> = "RegionName", optional;
+        zone_name: Option<String> = "ZoneName", optional;
+        zone_id: Option<String> = "ZoneId", optional;
+        group_name: Option<String> = "GroupName", optional;
+        network_border_group: Option<String> = "NetworkBorderGroup", optional;
+        zone_type: Option<String> = "ZoneType", optional;
+        parent_zone_name: Option<String> = "ParentZoneName", optional;
+        parent_zone_id: Option<String> = "ParentZoneId", optional;
+        group_long_name: Option<String> = "GroupLongName", optional;
+        geography: Vec<AvailabilityZoneGeography> = "Geography", always;
+        sub_geography: Vec<AvailabilityZoneSubGeography> = "SubGeography", always;
+        state: Option<AvailabilityZoneState> = "State", optional;
+    }
+}
+
+structure! {
     /// AWS: AvailabilityZoneAddress.
     pub struct AvailabilityZoneAddress {
         availability_zone: Option<String> = "AvailabilityZone", optional;
         availability_zone_id: Option<String> = "AvailabilityZoneId", optional;
         allocation_ids: Vec<String> = "AllocationIds", nonempty;
+    }
+}
+
+structure! {
+    /// AWS: AvailabilityZoneGeography.
+    pub struct AvailabilityZoneGeography {
+        name: Option<String> = "Name", optional;
+    }
+}
+
+structure! {
+    /// AWS: AvailabilityZoneMessage.
+    pub struct AvailabilityZoneMessage {
+        message: Option<String> = "Message", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: AvailabilityZoneOptInStatus.
+    pub enum AvailabilityZoneOptInStatus {
+        OptInNotRequired = "opt-in-not-required",
+        OptedIn = "opted-in",
+        NotOptedIn = "not-opted-in",
+    }
+}
+
+enumeration! {
+    /// AWS: AvailabilityZoneState.
+    pub enum AvailabilityZoneState {
+        Available = "available",
+        Information = "information",
+        Impaired = "impaired",
+        Unavailable = "unavailable",
+        Constrained = "constrained",
+    }
+}
+
+structure! {
+    /// AWS: AvailabilityZoneSubGeography.
+    pub struct AvailabilityZoneSubGeography {
+        name: Option<String> = "Name", optional;
     }
 }
 
@@ -4821,6 +5097,24 @@ enumeration! {
     }
 }
 
+structure! {
+    /// AWS: ManagedPrefixList.
+    pub struct ManagedPrefixList {
+        prefix_list_id: Option<String> = "PrefixListId", optional;
+        address_family: Option<String> = "AddressFamily", optional;
+        state: Option<PrefixListState> = "State", optional;
+        state_message: Option<String> = "StateMessage", optional;
+        prefix_list_arn: Option<String> = "PrefixListArn", optional;
+        prefix_list_name: Option<String> = "PrefixListName", optional;
+        max_entries: Option<i32> = "MaxEntries", optional;
+        version: Option<i64> = "Version", optional;
+        tags: Vec<Tag> = "Tags", always;
+        owner_id: Option<String> = "OwnerId", optional;
+        ipam_prefix_list_resolver_target_id: Option<String> = "IpamPrefixListResolverTargetId", optional;
+        ipam_prefix_list_resolver_sync_enabled: Option<bool> = "IpamPrefixListResolverSyncEnabled", optional;
+    }
+}
+
 enumeration! {
     /// AWS: MarketType.
     pub enum MarketType {
@@ -5469,10 +5763,37 @@ structure! {
 }
 
 structure! {
+    /// AWS: PrefixList.
+    pub struct PrefixList {
+        cidrs: Vec<String> = "Cidrs", always;
+        prefix_list_id: Option<String> = "PrefixListId", optional;
+        prefix_list_name: Option<String> = "PrefixListName", optional;
+    }
+}
+
+structure! {
     /// AWS: PrefixListId.
     pub struct PrefixListId {
         description: Option<String> = "Description", optional;
         prefix_list_id: Option<String> = "PrefixListId", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: PrefixListState.
+    pub enum PrefixListState {
+        CreateInProgress = "create-in-progress",
+        CreateComplete = "create-complete",
+        CreateFailed = "create-failed",
+        ModifyInProgress = "modify-in-progress",
+        ModifyComplete = "modify-complete",
+        ModifyFailed = "modify-failed",
+        RestoreInProgress = "restore-in-progress",
+        RestoreComplete = "restore-complete",
+        RestoreFailed = "restore-failed",
+        DeleteInProgress = "delete-in-progress",
+        DeleteComplete = "delete-complete",
+        DeleteFailed = "delete-failed",
     }
 }
 
@@ -5581,6 +5902,23 @@ structure! {
         user_id: Option<String> = "UserId", optional;
         vpc_id: Option<String> = "VpcId", optional;
         vpc_peering_connection_id: Option<String> = "VpcPeeringConnectionId", optional;
+    }
+}
+
+structure! {
+    /// AWS: Region.
+    pub struct Region {
+        opt_in_status: Option<String> = "OptInStatus", optional;
+        geography: Vec<RegionGeography> = "Geography", always;
+        region_name: Option<String> = "RegionName", optional;
+        endpoint: Option<String> = "Endpoint", optional;
+    }
+}
+
+structure! {
+    /// AWS: RegionGeography.
+    pub struct RegionGeography {
+        name: Option<String> = "Name", optional;
     }
 }
 
@@ -6170,6 +6508,16 @@ structure! {
     /// AWS: Tag.
     pub struct Tag {
         key: Option<String> = "Key", optional;
+        value: Option<String> = "Value", optional;
+    }
+}
+
+structure! {
+    /// AWS: TagDescription.
+    pub struct TagDescription {
+        key: Option<String> = "Key", optional;
+        resource_id: Option<String> = "ResourceId", optional;
+        resource_type: Option<String> = "ResourceType", optional;
         value: Option<String> = "Value", optional;
     }
 }
