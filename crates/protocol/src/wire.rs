@@ -99,6 +99,29 @@ fn decode_request(
     }
 }
 
+/// What of an operation's input travels in its body, as JSON, for services that keep it: the rest
+/// (names in path, query and headers) is left out.
+pub fn body_document(service: &ServiceSchema, operation: &OperationSchema, input: &Value) -> Json {
+    match (operation.input, input) {
+        (Some(shape), Value::Struct(fields)) => json::encode_structure(service, shape, fields),
+        _ => Json::Null,
+    }
+}
+
+/// The members of an operation's input that [`body_document`] gave.
+///
+/// # Errors
+///
+/// When the document is of another shape.
+pub fn body_of_document(
+    service: &ServiceSchema,
+    operation: &OperationSchema,
+    document: Json,
+) -> Result<Fields, ServiceError> {
+    let Some(shape) = operation.input else { return Ok(Fields::new()) };
+    json::decode_structure(service, shape, document, MAX_DEPTH).map_err(ServiceError::internal)
+}
+
 /// The parameters of the query and of the form.
 fn form(parts: &Parts, body: &[u8]) -> Result<String, Malformed> {
     let body = std::str::from_utf8(body).map_err(|_| Malformed::new("the form is not UTF-8"))?;
