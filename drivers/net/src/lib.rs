@@ -106,12 +106,34 @@ pub trait Net: Send + Sync + 'static {
     /// [`Error::Kernel`] when the host refuses.
     async fn set_eni_link(&self, eni: &ResourceId, up: bool) -> Result<()>;
 
+    /// Lets the interfaces of a cohort reach each other, whatever network ACLs and security groups
+    /// say: what a service's own machines have to say to each other is no traffic of the
+    /// customer's. Replaces the cohort's earlier members; without any there is no cohort. A member
+    /// may be named before it is declared; one that is declared no more is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] when the host refuses.
+    async fn set_cohort(&self, name: &str, members: Cohort) -> Result<()>;
+
     /// Removes everything this install made on the host.
     ///
     /// # Errors
     ///
     /// [`Error::Kernel`] when the host refuses.
     async fn destroy(&self) -> Result<()>;
+}
+
+/// Interfaces that belong together, each with who else may reach it.
+pub type Cohort = BTreeMap<ResourceId, Admission>;
+
+/// Who may reach an interface of a cohort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Admission {
+    /// The cohort, and whomever its security groups admit.
+    Groups,
+    /// The cohort alone. Others find its ports closed.
+    Cohort,
 }
 
 /// Where and under which names an install builds.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::space::path;
 use crate::worker::{INTERNET, Worker};
-use crate::{Error, Fabric, Net, Observed, Options, Result};
+use crate::{Cohort, Error, Fabric, Net, Observed, Options, Result};
 
 /// How many calls may wait for the thread that builds; further callers wait themselves.
 const CALLS_MAX: usize = 64;
@@ -109,11 +109,11 @@ impl Net for LinuxNet {
     async fn set_zone_link(&self, zone: &Zone, up: bool) -> Result<()> {
         let zone = zone.clone();
         let change = move |worker: &mut Worker| {
-            worker.cut(|cuts| {
+            worker.overlay(|overlay| {
                 if up {
-                    cuts.zones.remove(&zone)
+                    overlay.zones.remove(&zone)
                 } else {
-                    cuts.zones.insert(zone)
+                    overlay.zones.insert(zone)
                 };
             })
         };
@@ -123,6 +123,20 @@ impl Net for LinuxNet {
     async fn set_eni_link(&self, eni: &ResourceId, up: bool) -> Result<()> {
         let eni = eni.clone();
         self.call(move |worker| worker.cut_interface(eni, up)).await
+    }
+
+    async fn set_cohort(&self, name: &str, members: Cohort) -> Result<()> {
+        let name = name.to_owned();
+        let change = move |worker: &mut Worker| {
+            worker.overlay(|overlay| {
+                if members.is_empty() {
+                    overlay.cohorts.remove(&name);
+                } else {
+                    overlay.cohorts.insert(name, members);
+                }
+            })
+        };
+        self.call(change).await
     }
 
     async fn destroy(&self) -> Result<()> {

@@ -21,13 +21,14 @@ pub type Probe = (&'static str, Result<()>);
 type Trial = fn() -> Result<()>;
 
 /// What the fabric needs, in the order in which features build on each other.
-const TRIALS: [(&str, Trial); 8] = [
+const TRIALS: [(&str, Trial); 9] = [
     ("network namespaces", || Ok(())),
     ("namespaces held by mounts", mounts),
     ("virtual links", links),
     ("policy routing", routing),
     ("settings per namespace", settings),
     ("packet filters", || filters(Rule::new().protocol(TCP).ports(80, 90).drop())),
+    ("refusals", || filters(Rule::new().protocol(TCP).refuse())),
     ("connection tracking", || filters(Rule::new().state(ESTABLISHED).accept())),
     ("address translation", translation),
 ];

@@ -1,5 +1,5 @@
 //! What was applied last, kept in a file of the run folder: the kernel's state can be compared
-//! with it, but tells nothing about what was cut off on purpose.
+//! with it, but tells nothing about what was cut off on purpose, or tied together.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::compile::Cuts;
+use crate::compile::Overlay;
 use crate::{Error, Fabric, Result};
 
 /// The contents of the file.
@@ -15,9 +15,9 @@ use crate::{Error, Fabric, Result};
 pub(crate) struct Record {
     /// The declaration that was applied.
     pub(crate) fabric: Option<Fabric>,
-    /// What was cut off.
-    #[serde(default)]
-    pub(crate) cuts: Cuts,
+    /// What was asked for beside it.
+    #[serde(default, rename = "cuts")]
+    pub(crate) overlay: Overlay,
     /// What the host's `ip_forward` was before it was turned on.
     #[serde(default)]
     pub(crate) forwarding_before: Option<String>,
@@ -30,7 +30,7 @@ impl Record {
     }
 
     /// Reads the file; there is nothing in one that is missing or cut short. The kernel holds
-    /// the truth, so nothing but cuts is lost with it.
+    /// the truth, so nothing but cuts and cohorts is lost with it.
     ///
     /// # Errors
     ///

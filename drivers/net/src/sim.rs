@@ -1,13 +1,13 @@
 //! A fabric that exists in memory only, for tests of what stands on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use base::{ResourceId, Zone};
 
-use crate::{Error, Fabric, InterfaceState, Net, Observed, Result};
+use crate::{Cohort, Error, Fabric, InterfaceState, Net, Observed, Result};
 
 /// Remembers the last declaration and reports every interface of it as up.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ struct State {
     failure: Option<String>,
     zones_down: BTreeSet<Zone>,
     interfaces_down: BTreeSet<ResourceId>,
+    cohorts: BTreeMap<String, Cohort>,
 }
 
 impl SimNet {
@@ -32,6 +33,11 @@ impl SimNet {
     /// What was applied last.
     pub fn applied(&self) -> Option<Fabric> {
         self.state().applied.clone()
+    }
+
+    /// The cohort of this name, if there is one.
+    pub fn cohort(&self, name: &str) -> Option<Cohort> {
+        self.state().cohorts.get(name).cloned()
     }
 
     /// Makes every later call fail with `reason`, until [`SimNet::recover`].
@@ -115,6 +121,16 @@ impl Net for SimNet {
             return Err(Error::Invalid(format!("{eni} is no interface of the fabric")));
         } else {
             state.interfaces_down.insert(eni.clone());
+        }
+        Ok(())
+    }
+
+    async fn set_cohort(&self, name: &str, members: Cohort) -> Result<()> {
+        let mut state = self.working()?;
+        if members.is_empty() {
+            state.cohorts.remove(name);
+        } else {
+            state.cohorts.insert(name.to_owned(), members);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use base::ResourceId;
 
-use crate::compile::{self, Cuts, host_link};
+use crate::compile::{self, Overlay, host_link};
 use crate::model::Space;
 use crate::record::Record;
 use crate::space::{Handle, Owner, Places, path};
@@ -61,13 +61,20 @@ impl Worker {
             return Err(Error::Invalid(format!("the pool is {ours}, not {theirs}")));
         }
         desired.check()?;
-        self.build(&record, &desired, &record.cuts)?;
+        self.build(&record, &desired, &record.overlay)?;
         if self.unswept {
             self.sweep(&desired)?;
             self.unswept = false;
         }
         self.store(|record| {
-            record.cuts.interfaces.retain(|id| desired.has_interface(id));
+            record.overlay.interfaces.retain(|id| desired.has_interface(id));
+            // Members may be named before they are declared, and go when they are no more.
+            let before = record.fabric.take();
+            let had = |id: &ResourceId| before.as_ref().is_some_and(|b| b.has_interface(id));
+            for members in record.overlay.cohorts.values_mut() {
+                members.retain(|id, _| desired.has_interface(id) || !had(id));
+            }
+            record.overlay.cohorts.retain(|_, members| !members.is_empty());
             record.fabric = Some(desired);
         })
     }
@@ -78,24 +85,24 @@ impl Worker {
         if !up && !fabric.is_some_and(|fabric| fabric.has_interface(&id)) {
             return Err(Error::Invalid(format!("{id} is no interface of the fabric")));
         }
-        self.cut(|cuts| {
+        self.overlay(|overlay| {
             if up {
-                cuts.interfaces.remove(&id)
+                overlay.interfaces.remove(&id)
             } else {
-                cuts.interfaces.insert(id)
+                overlay.interfaces.insert(id)
             };
         })
     }
 
-    /// Changes what is cut off.
-    pub(crate) fn cut(&mut self, change: impl FnOnce(&mut Cuts)) -> Result<()> {
+    /// Changes what is asked for beside the declaration.
+    pub(crate) fn overlay(&mut self, change: impl FnOnce(&mut Overlay)) -> Result<()> {
         let record = self.record()?.clone();
-        let mut cuts = record.cuts.clone();
-        change(&mut cuts);
+        let mut overlay = record.overlay.clone();
+        change(&mut overlay);
         // It is on disk first: a process that dies half way goes on with it.
-        self.store(|record| record.cuts = cuts.clone())?;
+        self.store(|record| record.overlay = overlay.clone())?;
         match &record.fabric {
-            Some(fabric) => self.build(&record, fabric, &cuts),
+            Some(fabric) => self.build(&record, fabric, &overlay),
             None => Ok(()),
         }
     }
@@ -184,11 +191,11 @@ impl Worker {
 
     /// Makes the namespaces hold what is declared. What fails leaves the rest undone; the next
     /// change looks at what is there.
-    fn build(&mut self, record: &Record, desired: &Fabric, cuts: &Cuts) -> Result<()> {
+    fn build(&mut self, record: &Record, desired: &Fabric, overlay: &Overlay) -> Result<()> {
         let wanted: Vec<_> = desired
             .vpcs
             .iter()
-            .map(|vpc| Ok((&vpc.id, compile::router(vpc, cuts)?)))
+            .map(|vpc| Ok((&vpc.id, compile::router(vpc, overlay)?)))
             .collect::<Result<_>>()?;
         let result = self.steps(record, desired, &wanted);
         if result.is_err() {
@@ -387,7 +394,7 @@ impl Worker {
 fn stored_router(record: &Record, id: &ResourceId) -> Option<Space> {
     let vpc = record.fabric.iter().flat_map(|fabric| &fabric.vpcs).find(|vpc| vpc.id == *id)?;
     // A record that no longer compiles helps nobody; the filters are then made anew.
-    compile::router(vpc, &record.cuts).ok()
+    compile::router(vpc, &record.overlay).ok()
 }
 
 /// Sets what a router's namespace needs before its first link appears.

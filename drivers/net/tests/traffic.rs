@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use base::Cidr;
 use lab::*;
-use net::{Entry, NetworkAcl, Peer, Protocol, Route, Rule, ServiceAddress, Target};
+use net::{Admission, Entry, NetworkAcl, Peer, Protocol, Route, Rule, ServiceAddress, Target};
 
 /// Web (1), application (2) and data (3) in two subnets; groups of the same numbers.
 fn three_tiers() -> net::Vpc {
@@ -71,6 +71,54 @@ fn groups_change_live_and_references_follow_membership() {
     vpc.security_groups[0].egress.clear();
     lab.apply(&fabric(&[&vpc]));
     lab.is_cut(1, "10.0.2.30", 3306);
+}
+
+#[test]
+fn a_cohort_talks_whatever_the_rules_say_and_may_be_closed_to_others() {
+    let lab = Lab::new();
+    let mut vpc = three_tiers();
+    group(&mut vpc, 4, vec![tcp(3306, everyone())], Vec::new());
+    interface(&mut vpc, 4, 1, "10.0.1.40", 4);
+    // Nothing crosses the border of a subnet.
+    let shut = NetworkAcl { id: id("acl", 1), ingress: Vec::new(), egress: Vec::new() };
+    vpc.network_acls.retain(|acl| acl.id != shut.id);
+    vpc.network_acls.push(shut);
+    let cohort = |name: &str, members: &[(u32, Admission)]| {
+        let members = members.iter().map(|(number, admission)| (eni(*number), *admission));
+        let set = net::Net::set_cohort(&lab.net, name, members.collect());
+        lab.runtime.block_on(set).unwrap();
+    };
+    // A member may be named before it is there.
+    cohort("pair", &[(3, Admission::Groups), (4, Admission::Cohort)]);
+    lab.apply(&fabric(&[&vpc]));
+    for number in [3, 4] {
+        lab.serve(number, 3306);
+        lab.serve(number, 9000);
+    }
+    lab.reaches(3, "10.0.1.40", 9000);
+    lab.reaches(4, "10.0.2.30", 3306);
+    // In one subnet, and its own group admits everyone.
+    let patience = std::time::Duration::from_secs(5);
+    let refused = Flow::open(&lab.eni(1), "10.0.1.40", 3306, patience).err().unwrap();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    lab.reaches(2, "10.0.2.30", 3306);
+    lab.is_cut(2, "10.0.2.30", 9000);
+    // They change parts.
+    cohort("pair", &[(3, Admission::Cohort), (4, Admission::Groups)]);
+    lab.reaches(1, "10.0.1.40", 3306);
+    lab.is_cut(2, "10.0.2.30", 3306);
+    lab.reaches(4, "10.0.2.30", 3306);
+    cohort("pair", &[]);
+    lab.is_cut(3, "10.0.1.40", 9000);
+    lab.reaches(2, "10.0.2.30", 3306);
+    // A member that is gone is forgotten.
+    cohort("pair", &[(3, Admission::Groups), (4, Admission::Groups)]);
+    vpc.interfaces.retain(|interface| interface.id != eni(4));
+    lab.apply(&fabric(&[&vpc]));
+    interface(&mut vpc, 4, 1, "10.0.1.40", 4);
+    lab.apply(&fabric(&[&vpc]));
+    lab.serve(4, 9000);
+    lab.is_cut(3, "10.0.1.40", 9000);
 }
 
 #[test]

@@ -4,14 +4,15 @@
 //! translation of public destinations, the destination check and the network ACLs (stateless),
 //! the sender's security groups, the receiver's security groups (both stateful), the translation
 //! of private sources. The two security group chains are hooked one after the other, because a
-//! packet that one chain accepts skips the rest of that chain.
+//! packet that one chain accepts skips the rest of that chain. What interfaces of one cohort send
+//! each other is accepted at the head of all three.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use base::{Cidr, ResourceId};
 
-use super::{Owner, Port, host_link};
+use super::{Overlay, Owner, Port, host_link};
 use crate::fabric::{Entry, Peer, Protocol, Subnet, Vpc};
 use crate::filter::expression::{
     ESTABLISHED, ICMP, INVALID, NEW, RELATED, Rule, Side, TCP, UDP, Verdict, Way, name_key,
@@ -32,6 +33,10 @@ const GROUP_IN: &str = "group-in";
 pub(crate) const PUBLIC_IN: &str = "public-in";
 const PUBLIC_OUT: &str = "public-out";
 const HAS_PUBLIC: &str = "has-public";
+/// The chain of interfaces that are closed to all but their cohort.
+const CLOSED: &str = "closed";
+/// The pairs of interfaces of one cohort: the link that a packet comes from, and where it is sent.
+const COHORT: &str = "cohort";
 const RESOLVERS: &str = "resolvers";
 const ROUTERS: &str = "routers";
 const SERVICES: &str = "services";
@@ -55,9 +60,10 @@ fn translation(hook: Hook) -> Base {
 }
 
 /// The ruleset of a VPC's router.
-pub(super) fn router(vpc: &Vpc, ports: &[Port<'_>]) -> Ruleset {
+pub(super) fn router(vpc: &Vpc, ports: &[Port<'_>], overlay: &Overlay) -> Ruleset {
     let mut ruleset = Ruleset::default();
     checks(ports, &mut ruleset);
+    cohorts(ports, overlay, &mut ruleset);
     acls(vpc, ports, &mut ruleset);
     groups(vpc, ports, &mut ruleset);
     public(ports, &mut ruleset);
@@ -90,6 +96,27 @@ fn checks(ports: &[Port<'_>], ruleset: &mut Ruleset) {
         .drop();
     let mark = Rule::new().mark_by_link(Way::In, SUBNET_OF);
     ruleset.base("raw", filter(Hook::Prerouting, -300, false), vec![source, mark]);
+}
+
+/// Who reaches whom whatever network ACLs and security groups say. The link that a packet came in
+/// by cannot be feigned, as its source could be by an interface without a source check.
+fn cohorts(ports: &[Port<'_>], overlay: &Overlay, ruleset: &mut Ruleset) {
+    let mut pairs = Set::new(Key::LinkAddress, Values::Nothing);
+    for members in overlay.cohorts.values() {
+        let own: Vec<_> = ports.iter().filter(|port| members.contains_key(port.id)).collect();
+        for from in &own {
+            for to in own.iter().filter(|to| to.id != from.id) {
+                for address in &to.addresses {
+                    pairs.insert(&[&name_key(&from.link), &address.octets()], Value::Nothing);
+                }
+            }
+        }
+    }
+    ruleset.set(COHORT, pairs);
+}
+
+fn within_cohort() -> Rule {
+    Rule::new().link_and_address_in(Way::In, Side::Destination, COHORT).accept()
 }
 
 /// Network ACLs, at the border of each subnet, and the destination check before them.
@@ -125,6 +152,7 @@ fn acls(vpc: &Vpc, ports: &[Port<'_>], ruleset: &mut Ruleset) {
     let rules = vec![
         destination,
         private,
+        within_cohort(),
         Rule::new().link_and_mark_in(Way::Out, SAME_SUBNET).accept(),
         Rule::new().verdict_by_mark(ACL_OUT),
         Rule::new().verdict_by_link(Way::Out, ACL_IN),
@@ -178,12 +206,14 @@ fn groups(vpc: &Vpc, ports: &[Port<'_>], ruleset: &mut Ruleset) {
             members.entry(group).or_default().extend(&eni.addresses);
         }
         let name = combination_name(&own);
-        for (map, direction) in [(&mut out, "out"), (&mut into, "in")] {
-            let chain = format!("{direction}-{name}");
-            map.link(&port.link, Value::Verdict(Verdict::Jump(chain)));
-        }
+        out.link(&port.link, Value::Verdict(Verdict::Jump(format!("out-{name}"))));
+        let admits = if port.closed { CLOSED.to_owned() } else { format!("in-{name}") };
+        into.link(&port.link, Value::Verdict(Verdict::Jump(admits)));
         combinations.insert(own);
     }
+    // Who still has the address of an interface that was open is told at once.
+    let refuse = Rule::new().protocol(TCP).refuse();
+    ruleset.chain(CLOSED.to_owned(), vec![refuse, Rule::new().drop()]);
     ruleset.set(GROUP_OUT, out);
     ruleset.set(GROUP_IN, into);
     for own in combinations.iter().filter(|own| own.len() != 1) {
@@ -199,7 +229,13 @@ fn groups(vpc: &Vpc, ports: &[Port<'_>], ruleset: &mut Ruleset) {
     let base = |links: Rule, direct: Way| {
         let known = Rule::new().state(ESTABLISHED | RELATED).accept();
         let invalid = Rule::new().state(INVALID).drop();
-        vec![known, invalid, links, Rule::new().link(direct, GATEWAY_LINK).accept()]
+        vec![
+            known,
+            invalid,
+            within_cohort(),
+            links,
+            Rule::new().link(direct, GATEWAY_LINK).accept(),
+        ]
     };
     let rules = base(Rule::new().verdict_by_link(Way::In, GROUP_OUT), Way::In);
     ruleset.base("egress", filter(Hook::Forward, 0, true), rules);

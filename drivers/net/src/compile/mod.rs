@@ -14,7 +14,9 @@ use crate::model::{
     subnet_mark, subnet_table, vpc_link,
 };
 use crate::route::{MAIN, Way};
-use crate::{DNS_ADDRESS, Error, Fabric, METADATA_ADDRESS, Options, Result, TIME_ADDRESS};
+use crate::{
+    Admission, DNS_ADDRESS, Error, Fabric, METADATA_ADDRESS, Options, Result, TIME_ADDRESS,
+};
 
 pub(crate) use filters::{PUBLIC_IN, nat_gateway};
 
@@ -22,13 +24,24 @@ pub(crate) use filters::{PUBLIC_IN, nat_gateway};
 /// way round. Fixed neighbours stand for them, so neither exists anywhere.
 const FAR_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
 
-/// What was cut off.
+/// What was asked for beside the declaration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Cuts {
+pub(crate) struct Overlay {
     /// Zones whose links are down.
     pub(crate) zones: BTreeSet<Zone>,
     /// Interfaces whose links are down.
     pub(crate) interfaces: BTreeSet<ResourceId>,
+    /// Interfaces that reach each other whatever the declaration says, by the cohort's name.
+    #[serde(default)]
+    pub(crate) cohorts: BTreeMap<String, BTreeMap<ResourceId, Admission>>,
+}
+
+impl Overlay {
+    /// Whether an interface is closed to all but its cohort.
+    fn closes(&self, eni: &ResourceId) -> bool {
+        let found = self.cohorts.values().filter_map(|members| members.get(eni));
+        found.into_iter().any(|admission| *admission == Admission::Cohort)
+    }
 }
 
 /// An interface, a NAT gateway's included, with all that the compiler asks about it.
@@ -46,6 +59,8 @@ pub(crate) struct Port<'a> {
     pub(crate) public: Vec<(Ipv4Addr, Ipv4Addr)>,
     /// Whether its link is up.
     pub(crate) up: bool,
+    /// Whether nobody but its cohort may reach it.
+    pub(crate) closed: bool,
     /// What it belongs to.
     pub(crate) owner: Owner<'a>,
 }
@@ -85,14 +100,15 @@ impl Port<'_> {
 }
 
 /// All interfaces of a VPC.
-pub(crate) fn ports<'a>(vpc: &'a Vpc, cuts: &Cuts) -> Result<Vec<Port<'a>>> {
+pub(crate) fn ports<'a>(vpc: &'a Vpc, overlay: &Overlay) -> Result<Vec<Port<'a>>> {
     let subnets: BTreeMap<_, _> = vpc.subnets.iter().map(|subnet| (&subnet.id, subnet)).collect();
     let find = |id: &ResourceId| {
         let missing = || Error::Invalid(format!("{} has no {id}", vpc.id));
         subnets.get(id).copied().ok_or_else(missing)
     };
-    let up =
-        |id: &ResourceId, zone: &Zone| !cuts.zones.contains(zone) && !cuts.interfaces.contains(id);
+    let up = |id: &ResourceId, zone: &Zone| {
+        !overlay.zones.contains(zone) && !overlay.interfaces.contains(id)
+    };
     let workload = |eni: &'a Interface| {
         Ok(Port {
             id: &eni.id,
@@ -101,6 +117,7 @@ pub(crate) fn ports<'a>(vpc: &'a Vpc, cuts: &Cuts) -> Result<Vec<Port<'a>>> {
             addresses: eni.addresses.clone(),
             public: eni.public.clone(),
             up: up(&eni.id, &eni.zone),
+            closed: overlay.closes(&eni.id),
             owner: Owner::Workload(eni),
         })
     };
@@ -113,6 +130,7 @@ pub(crate) fn ports<'a>(vpc: &'a Vpc, cuts: &Cuts) -> Result<Vec<Port<'a>>> {
             addresses: vec![nat.private_address],
             public: public.into_iter().collect(),
             up: up(&nat.interface, &nat.zone),
+            closed: false,
             owner: Owner::Gateway(nat),
         })
     };
@@ -125,8 +143,8 @@ pub(crate) fn ports<'a>(vpc: &'a Vpc, cuts: &Cuts) -> Result<Vec<Port<'a>>> {
 /// # Errors
 ///
 /// [`Error::Invalid`] when two interfaces' ids are too alike to name two links.
-pub(crate) fn router(vpc: &Vpc, cuts: &Cuts) -> Result<Space> {
-    let ports = ports(vpc, cuts)?;
+pub(crate) fn router(vpc: &Vpc, overlay: &Overlay) -> Result<Space> {
+    let ports = ports(vpc, overlay)?;
     let mut space = Space::default();
     for port in &ports {
         let link = Link { up: port.up, far: Far::Interface(port.attachment()) };
@@ -154,7 +172,7 @@ pub(crate) fn router(vpc: &Vpc, cuts: &Cuts) -> Result<Space> {
         space.rules.insert((subnet_mark(subnet.cidr), subnet_table(subnet.cidr)));
         subnet_routes(vpc, subnet, &ports, &mut space);
     }
-    space.ruleset = Some(filters::router(vpc, &ports));
+    space.ruleset = Some(filters::router(vpc, &ports, overlay));
     Ok(space)
 }
 

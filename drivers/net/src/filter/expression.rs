@@ -247,6 +247,11 @@ impl Rule {
         self.load_name(way).load_address(side, BEHIND_NAME).lookup(set, None, true)
     }
 
+    /// Matches packets whose link and address are together in `set`.
+    pub(crate) fn link_and_address_in(self, way: Way, side: Side, set: &str) -> Self {
+        self.load_name(way).load_address(side, BEHIND_NAME).lookup(set, None, false)
+    }
+
     /// Matches packets whose link and mark are together in `set`.
     pub(crate) fn link_and_mark_in(self, way: Way, set: &str) -> Self {
         self.load_name(way).meta(3, BEHIND_NAME).lookup(set, None, false)
@@ -327,6 +332,12 @@ impl Rule {
     /// Ends the rule by letting the packet on.
     pub(crate) fn accept(self) -> Self {
         self.verdict(&Verdict::Accept)
+    }
+
+    /// Ends the rule by answering that the port is closed. For TCP only.
+    pub(crate) fn refuse(self) -> Self {
+        const RESET: u32 = 1;
+        self.expression("reject", |data| data.big(1, RESET))
     }
 
     /// Ends the rule by dropping the packet.
