@@ -25,11 +25,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
-/// Python packages of the client tests and the demo.
+/// Python packages of the client tests and the demo: AWS's clients, and those of databases.
 const PYTHON_PACKAGES: &[&str] = &[
+    "PyMySQL==1.1.2",
     "awscli==1.46.2",
     "boto3==1.44.5",
     "botocore==1.44.5",
+    "pg8000==1.31.5",
     "pytest==8.4.2",
     "pytest-xdist==3.8.0",
 ];

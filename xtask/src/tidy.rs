@@ -112,11 +112,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("driver", &["base", "driver"]),
     ("kernel", &["base", "policy", "protocol", "store"]),
     ("api", &["base", "protocol"]),
-    ("service", &["base", "policy", "protocol", "store", "kernel", "driver", "api"]),
+    ("nodes", &["base", "store", "kernel", "driver", "api"]),
+    ("service", &["base", "policy", "protocol", "store", "kernel", "driver", "api", "nodes"]),
     ("gateway", &["base", "policy", "protocol", "store", "kernel"]),
     (
         "testkit",
         &["base", "policy", "protocol", "store", "kernel", "gateway", "driver", "api", "service"],
+    ),
+    (
+        "node-testkit",
+        &["base", "policy", "protocol", "store", "kernel", "driver", "api", "nodes", "testkit"],
     ),
 ];
 

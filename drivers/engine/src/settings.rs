@@ -36,19 +36,6 @@ impl Cluster {
         self.install_all()
     }
 
-    /// Sets the memory of the instance class, from which the formulas of parameters are worked out.
-    /// It is in force on a node after its next [`restart`](Cluster::restart).
-    ///
-    /// # Errors
-    ///
-    /// The failure to write a node's files.
-    pub async fn set_memory(&self, memory_bytes: u64) -> Result<()> {
-        let _operation = self.operation.lock().await;
-        self.learn_limits(self.primary()?.as_ref()).await;
-        self.locked_spec().memory_bytes = memory_bytes;
-        self.install_all()
-    }
-
     /// Takes new values of the parameter group. Dynamic ones are in force on every node when this
     /// returns; the names of those that wait for a restart are returned.
     ///

@@ -5,6 +5,7 @@ use elasticache_api::{
     DeleteCacheClusterOutput, DescribeCacheClustersInput, DescribeCacheClustersOutput, IpDiscovery,
     NetworkType, RebootCacheClusterInput, RebootCacheClusterOutput,
 };
+use nodes::parameter_group::family;
 use store::{ReadTx, WriteTx};
 
 use crate::error::{Error, Result, refuse};
@@ -65,7 +66,7 @@ async fn alone(ctx: &Ctx, input: &CreateCacheClusterInput, id: &str) -> Result<C
         Error::value("The parameter Engine must be provided and must not be blank.")
     })?;
     let engine = request::engine(&ctx.drivers, engine, input.engine_version.as_deref())?;
-    let family = request::family(engine.0, engine.1);
+    let family = family(engine.0, engine.1);
     let asked = input.cache_parameter_group_name.as_deref();
     let parameter_group = parameter_group::for_cache(ctx, asked, &family).await?;
     let node_type = request::node_type(input.cache_node_type.as_deref())?;

@@ -1,22 +1,18 @@
 //! The clusters that this process holds: made from the records, adopted after a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{
-    CacheAccess, Cluster, ClusterSpec, Engine, EngineRoot, Event, Node, NodeStatus, Role, user_of,
-};
-use kernel::{Next, TaskError};
-use machine::EventKind;
+use async_trait::async_trait;
+use engine::{CacheAccess, ClusterSpec, Engine, Node, NodeStatus, Role, user_of};
+use kernel::{Kernel, Next, TaskError};
+pub(crate) use nodes::Running;
+use nodes::{Admits, Clusters, Owner, Parts, Place, Terms};
 use store::{Record, Scope, ScopedStore, WriteTx};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::node_host::{NodeHost, Place, workload};
 use crate::node_type::{self, NodeType};
 use crate::store::{CACHES, Cache, NodeRecord, Status};
 use crate::{Drivers, TaskCtx, endpoint, event, parameter_group, secret};
@@ -24,53 +20,31 @@ use crate::{Drivers, TaskCtx, endpoint, event, parameter_group, secret};
 /// The task that keeps clusters whole.
 pub(crate) const WATCH: &str = "elasticache.watch";
 
-/// How many notices of a cluster wait to be written as events.
-const NOTICES_MAX: usize = 256;
-
 /// How often it is looked which nodes serve.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// What holds for the nodes of caches. A replica that was just given a copy turns the order to end
+/// down while it writes its first log, and its primary holds all that it has: so its grace is short.
+pub(crate) const TERMS: Terms = Terms {
+    prefix: "cache",
+    stop_grace: Duration::from_secs(5),
+    scratch_bytes: 16 << 20,
+    pids_max: 256,
+};
+
+/// Memory beside the node type's own, which is what data and its copies may take: buffers of
+/// connections, the pages of the log that is written.
+const OVERHEAD_BYTES: u64 = 128 << 20;
 
 /// The service's drivers and the clusters that it holds.
 pub struct ElastiCache {
     pub(crate) drivers: Drivers,
-    clusters: Mutex<BTreeMap<String, Arc<Running>>>,
-    building: tokio::sync::Mutex<()>,
-}
-
-/// A cluster that this process holds.
-pub(crate) struct Running {
-    pub(crate) cluster: Arc<Cluster>,
-    pub(crate) host: Arc<NodeHost>,
-    pub(crate) root: EngineRoot,
-    scope: Scope,
-    key: String,
-    notices: tokio::sync::Mutex<mpsc::Receiver<Event>>,
-    wanted: AtomicBool,
-    stop: CancellationToken,
+    pub(crate) clusters: Clusters,
 }
 
 impl ElastiCache {
     pub(crate) fn new(drivers: Drivers) -> Self {
-        Self { drivers, clusters: Mutex::default(), building: tokio::sync::Mutex::default() }
-    }
-
-    fn clusters(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Running>>> {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The cluster of the cache with this resource id, if it is held.
-    pub(crate) fn held(&self, resource_id: &str) -> Option<Arc<Running>> {
-        self.clusters().get(resource_id).cloned()
-    }
-
-    /// Lets a cluster go: nobody watches it any more. Its nodes run on.
-    pub(crate) async fn let_go(&self, resource_id: &str) {
-        let held = self.clusters().remove(resource_id);
-        if let Some(running) = held {
-            running.stop.cancel();
-            // Whoever watches holds this until it has stopped.
-            drop(running.notices.lock().await);
-        }
+        Self { drivers, clusters: Clusters::default() }
     }
 
     /// The volume of a node.
@@ -79,12 +53,31 @@ impl ElastiCache {
     }
 }
 
-impl Running {
-    /// Has the cluster watched from now on.
-    pub(crate) fn keep_whole(&self, ctx: &TaskCtx) {
-        if !self.wanted.swap(true, Ordering::SeqCst) {
-            ctx.wake(WATCH);
-        }
+/// The record of a cache whose cluster is held.
+struct CacheRecord {
+    kernel: Arc<Kernel>,
+    scope: Scope,
+    key: String,
+}
+
+#[async_trait]
+impl Owner for CacheRecord {
+    async fn primary_changed(&self, node: &str) -> io::Result<()> {
+        let store = self.kernel.store().scoped(self.scope.clone());
+        let write = |tx: &mut WriteTx<'_>| -> Result<()> {
+            let Some(mut cache) = tx.get(&CACHES, &self.key)? else { return Ok(()) };
+            let known = cache.nodes.iter().any(|known| known.id == node);
+            if known && cache.primary != node {
+                // The old primary serves nobody until it is seen to follow.
+                for other in cache.nodes.iter_mut().filter(|other| other.id == cache.primary) {
+                    other.serving = false;
+                }
+                node.clone_into(&mut cache.primary);
+                tx.put(&CACHES, &cache)?;
+            }
+            endpoint::write(tx, &self.scope, &cache)
+        };
+        store.write(write).await.map_err(|error: Error| io::Error::other(error.to_string()))
     }
 }
 
@@ -114,83 +107,75 @@ pub(crate) fn place_of(cache: &Cache, node: &NodeRecord) -> Result<Option<Place>
         zone: node.zone.clone(),
         eni,
         vpc: cache.vpc.clone(),
-        node_type,
+        vcpus: node_type.vcpus,
+        memory_bytes: node_type.memory_bytes.saturating_add(OVERHEAD_BYTES),
         hostname: node.cluster.clone(),
+        admits: Admits::Clients,
     }))
 }
 
 /// The cluster of `cache`, made now if it is not held. Nodes that have not joined yet are not in
 /// it.
 pub(crate) async fn of(ctx: &TaskCtx, store: &ScopedStore, cache: &Cache) -> Result<Arc<Running>> {
-    let _building = ctx.drivers.building.lock().await;
-    if let Some(running) = ctx.drivers.held(&cache.resource_id) {
-        return Ok(running);
-    }
+    ctx.drivers.clusters.of(&cache.resource_id, parts(ctx, store, cache)).await
+}
+
+async fn parts(ctx: &TaskCtx, store: &ScopedStore, cache: &Cache) -> Result<Parts> {
     let engine = Engine { kind: cache.engine, version: cache.series.clone() };
-    let engine_root = ctx.drivers.drivers.engines.ensure(&engine).await?;
     let parameters = if cache.applied.node_type.is_empty() {
         parameter_group::values(store, &cache.parameter_group).await?
     } else {
         cache.applied.values.clone()
     };
     let spec = ClusterSpec {
-        root: engine_root.clone(),
+        root: ctx.drivers.drivers.engines.ensure(&engine).await?,
         secrets: secret::open(&ctx.drivers, cache)?,
         parameters,
         memory_bytes: type_of(cache)?.memory_bytes,
         cache_access: CacheAccess::Open,
         tls: None,
     };
-    let (sender, receiver) = mpsc::channel(NOTICES_MAX);
-    let scope = store.scope().clone();
-    let host = Arc::new(NodeHost::new(ctx, scope.clone(), cache, &engine_root, sender));
     let mut nodes = Vec::new();
     let creating = cache.status == Status::Creating;
     for record in cache.nodes.iter().filter(|node| node.joined || creating) {
         let role = if record.id == cache.primary { Role::Primary } else { Role::Replica };
-        let parts = (node_of(&ctx.drivers, cache, record), place_of(cache, record)?);
-        if let (Some(node), Some(place)) = parts {
-            host.put(&record.id, place);
-            nodes.push((node, role));
+        let node = node_of(&ctx.drivers, cache, record);
+        if let (Some(node), Some(place)) = (node, place_of(cache, record)?) {
+            nodes.push((node, role, place));
         }
     }
-    let cluster = Arc::new(Cluster::new(spec, nodes, host.clone())?);
-    let running = Arc::new(Running {
-        cluster,
-        host,
-        root: engine_root,
-        scope,
-        key: cache.key(),
-        notices: tokio::sync::Mutex::new(receiver),
-        wanted: AtomicBool::new(false),
-        stop: CancellationToken::new(),
-    });
-    ctx.drivers.clusters().insert(cache.resource_id.clone(), running.clone());
-    Ok(running)
+    let scope = store.scope().clone();
+    let (kernel, key) = (ctx.kernel().clone(), cache.key());
+    Ok(Parts {
+        id: cache.resource_id.clone(),
+        scope: scope.clone(),
+        key: key.clone(),
+        primary: cache.primary.clone(),
+        spec,
+        nodes,
+        owner: Box::new(CacheRecord { kernel, scope, key }),
+        terms: TERMS,
+        net: ctx.drivers.drivers.net.clone(),
+        machine: ctx.drivers.drivers.machine.clone(),
+    })
 }
 
 /// The clusters that are to be watched.
 pub(crate) async fn watched(ctx: TaskCtx) -> Result<Vec<String>, TaskError> {
-    let clusters = ctx.drivers.clusters();
-    let wanted = clusters.iter().filter(|(_, running)| running.wanted.load(Ordering::SeqCst));
-    Ok(wanted.map(|(id, _)| id.clone()).collect())
+    Ok(ctx.drivers.clusters.watched())
 }
 
 /// Keeps one cluster whole and writes down what happens to it, until it is let go.
 pub(crate) async fn watch(ctx: TaskCtx, key: String) -> Result<Next, TaskError> {
-    let Some(running) = ctx.drivers.held(&key) else { return Ok(Next::Idle) };
-    let mut notices = running.notices.lock().await;
-    let mut watching = std::pin::pin!(running.cluster.clone().watch());
+    let Some(running) = ctx.drivers.clusters.held(&key) else { return Ok(Next::Idle) };
+    let mut watching = running.watch().await;
     loop {
-        tokio::select! {
-            () = running.stop.cancelled() => return Ok(Next::Idle),
-            () = &mut watching => return Ok(Next::Idle),
-            Some(notice) = notices.recv() => {
+        match tokio::time::timeout(LOOK, watching.next()).await {
+            Ok(None) => return Ok(Next::Idle),
+            Ok(Some(notice)) => {
                 event::of_cluster(&ctx, &running.scope, &running.key, notice).await?;
             }
-            () = tokio::time::sleep(LOOK) => {
-                note_serving(&ctx, &running).await?;
-            }
+            Err(_) => note_serving(&ctx, &running).await?,
         }
     }
 }
@@ -228,32 +213,6 @@ async fn note_serving(ctx: &TaskCtx, running: &Running) -> Result<()> {
 
 /// Tells clusters that a process of theirs has ended, so that they look at once.
 pub(crate) async fn follow_machine(ctx: TaskCtx) -> Result<Next, TaskError> {
-    let mut events = ctx.drivers.drivers.machine.events();
-    loop {
-        let happened = events.recv().await;
-        let all: Vec<_> = ctx.drivers.clusters().values().cloned().collect();
-        for running in all {
-            for (id, place) in running.host.places() {
-                let concerned = match &happened {
-                    Ok(event) => match event.kind {
-                        EventKind::Exited(_) => {
-                            event.zone == place.zone && event.id == workload(&id)
-                        }
-                        EventKind::SupervisorLost | EventKind::SupervisorBack => {
-                            event.zone == place.zone
-                        }
-                        EventKind::Started => false,
-                    },
-                    Err(RecvError::Lagged(_)) => true,
-                    Err(RecvError::Closed) => return Ok(Next::Idle),
-                };
-                if concerned {
-                    running.cluster.node_exited(&id);
-                }
-            }
-            if matches!(&happened, Ok(event) if event.kind == EventKind::SupervisorBack) {
-                running.cluster.retry_now();
-            }
-        }
-    }
+    ctx.drivers.clusters.follow(ctx.drivers.drivers.machine.as_ref()).await;
+    Ok(Next::Idle)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::{Loss, Role};
 use kernel::Next;
+use nodes::interface;
 use store::WriteTx;
 
 use crate::cluster::{self, Running, node_of, place_of};
@@ -13,7 +14,7 @@ use crate::create::{SOON, with_interfaces};
 use crate::error::{Error, Result};
 use crate::reconcile::Work;
 use crate::store::{CACHES, Cache, NodeRecord, Status};
-use crate::{delete, endpoint, event, network, parameter_group};
+use crate::{delete, endpoint, event, parameter_group};
 
 /// How long replicas may take to follow again before a change goes on another time.
 const WHOLE_MAX: Duration = Duration::from_secs(60);
@@ -21,7 +22,7 @@ const WHOLE_MAX: Duration = Duration::from_secs(60);
 /// Brings a cache to what is wanted of it.
 pub(crate) async fn run(work: &Work, cache: &Cache) -> Result<Next> {
     let running = cluster::of(&work.ctx, &work.store, cache).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     set_groups(work, cache).await?;
     for node in cache.nodes.iter().filter(|node| node.leaving) {
         leave(work, node, &running).await?;
@@ -59,7 +60,7 @@ async fn set_groups(work: &Work, cache: &Cache) -> Result<()> {
     }
     let client = work.client().await?;
     for eni in cache.nodes.iter().filter_map(|node| node.eni.as_ref()) {
-        network::set_groups(&client, eni, &cache.groups).await?;
+        interface::set_groups(&client, eni, &cache.groups).await?;
     }
     let groups = cache.groups.clone();
     work.change(&[], |cache| cache.applied.groups.clone_from(&groups)).await?;
@@ -76,7 +77,7 @@ async fn leave(work: &Work, node: &NodeRecord, running: &Running) -> Result<()> 
         Ok(()) | Err(engine::Error::UnknownNode(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    running.host.forget(&node.id);
+    running.host.forget(&node.id).await?;
     delete::node(work, node).await?;
     let write = |tx: &mut WriteTx<'_>| -> Result<()> {
         let Some(mut cache) = tx.get(&CACHES, &work.key)? else { return Ok(()) };
@@ -179,7 +180,7 @@ async fn whole(cache: &Cache, running: &Running) -> Result<()> {
 /// the nodes that run, and they are started again, replicas first. Then one of these takes over, so
 /// that the cache is away for the time of a failover only.
 async fn resize(work: &Work, cache: &Cache) -> Result<()> {
-    work.ctx.drivers.let_go(&cache.resource_id).await;
+    work.ctx.drivers.clusters.let_go(&cache.resource_id).await;
     let running = cluster::of(&work.ctx, &work.store, cache).await?;
     let status = running.cluster.observe().await;
     let primary = status.primary.clone().unwrap_or_default();
@@ -188,7 +189,7 @@ async fn resize(work: &Work, cache: &Cache) -> Result<()> {
         running.cluster.restart(&replica.id).await?;
         whole(cache, &running).await?;
     }
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     if replicas.is_empty() {
         running.cluster.restart(&primary).await?;
     } else {

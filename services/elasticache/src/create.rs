@@ -10,7 +10,7 @@ use crate::cluster::{self, Running, node_of};
 use crate::error::{Error, Result};
 use crate::reconcile::Work;
 use crate::store::{Applied, CACHES, Cache, Kind, NodeRecord, Status};
-use crate::{endpoint, event, network, parameter_group};
+use crate::{NETWORK, endpoint, event, parameter_group};
 
 /// How soon something that is under way is looked at again.
 pub(crate) const SOON: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub(crate) async fn run(work: &Work, cache: &Cache) -> Result<Next> {
         return Ok(Next::Poll(SOON));
     }
     finish(work, &running).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     Ok(Next::Idle)
 }
 
@@ -45,7 +45,8 @@ pub(crate) async fn with_interfaces(work: &Work, cache: &Cache) -> Result<Option
     if nodes.iter().any(|node| node.eni.is_none()) {
         let client = work.client().await?;
         for node in nodes.iter_mut().filter(|node| node.eni.is_none()) {
-            network::make_interface(&client, node, &cache.groups).await?;
+            let made = NETWORK.make(&client, &node.id, &node.subnet, &cache.groups).await?;
+            (node.eni, node.address) = (made.eni, made.address);
         }
         work.change(&[], |cache| {
             for made in &nodes {

@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use kernel::Next;
+use nodes::interface;
 use store::WriteTx;
 
 use crate::error::{Error, Result};
-use crate::node_host::workload;
 use crate::reconcile::Work;
 use crate::store::{CACHES, Cache, Kind, NodeRecord};
-use crate::{endpoint, event, network};
+use crate::{cluster, endpoint, event};
 
 /// Deletes a cache.
 pub(crate) async fn run(work: &Work, cache: &Cache) -> Result<Next> {
-    work.ctx.drivers.let_go(&cache.resource_id).await;
+    work.ctx.drivers.clusters.let_go(&cache.resource_id).await;
     for record in &cache.nodes {
         node(work, record).await?;
     }
@@ -41,13 +41,13 @@ pub(crate) async fn run(work: &Work, cache: &Cache) -> Result<Next> {
 /// Removes everything of a node: process, interface, volume.
 pub(crate) async fn node(work: &Work, record: &NodeRecord) -> Result<()> {
     let drivers = &work.ctx.drivers.drivers;
-    match drivers.machine.remove(&record.zone, &workload(&record.id)).await {
+    match drivers.machine.remove(&record.zone, &cluster::TERMS.workload(&record.id)).await {
         // Nothing of a zone outlives its supervisor.
         Ok(()) | Err(machine::Error::ZoneDown { .. }) => {}
         Err(error) => return Err(Error::Io(std::io::Error::other(error))),
     }
     if let Some(eni) = &record.eni {
-        network::delete_interface(&work.client().await?, eni).await?;
+        interface::delete(&work.client().await?, eni).await?;
     }
     remove_folder(&work.ctx.drivers.volume(&record.id)).await
 }

@@ -4,9 +4,10 @@ use elasticache_api::{
     CacheEngineVersion, DescribeCacheEngineVersionsInput, DescribeCacheEngineVersionsOutput,
 };
 use engine::{Engine, EngineKind, Engines};
+use nodes::parameter_group::family;
 
 use crate::error::Result;
-use crate::{Ctx, listing, request};
+use crate::{Ctx, listing};
 
 fn title(kind: EngineKind) -> &'static str {
     if kind == EngineKind::Valkey { "Valkey" } else { "Redis OSS" }
@@ -28,7 +29,7 @@ pub(crate) async fn describe_cache_engine_versions(
         let engine = Engine { kind: release.kind, version: release.series.to_owned() };
         let root = ctx.drivers.drivers.engines.installed(&engine)?;
         let full = root.map_or_else(|| release.series.to_owned(), |root| root.version);
-        let family = request::family(release.kind, release.series);
+        let family = family(release.kind, release.series);
         let of_engine = input.engine.as_deref().is_none_or(|name| name == release.kind.name());
         let of_family = input.cache_parameter_group_family.as_ref().is_none_or(|it| *it == family);
         let wanted = input.engine_version.as_deref();

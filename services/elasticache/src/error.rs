@@ -70,6 +70,17 @@ pub(crate) enum Error {
     Inside(#[from] ServiceError),
 }
 
+impl From<nodes::Error> for Error {
+    fn from(error: nodes::Error) -> Self {
+        match error {
+            nodes::Error::InvalidSubnet(text) => Self::InvalidSubnet(text),
+            nodes::Error::InvalidSecurityGroup(text) => Self::InvalidParameterValue(text),
+            nodes::Error::InvalidVpcNetworkState(text) => Self::InvalidVpcNetworkState(text),
+            nodes::Error::Inside(inside) => Self::Inside(inside),
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn value(text: impl Into<String>) -> Self {
         Self::InvalidParameterValue(text.into())

@@ -19,8 +19,6 @@ mod error;
 mod event;
 mod listing;
 mod modify;
-mod network;
-mod node_host;
 mod node_type;
 mod parameter;
 mod parameter_group;
@@ -59,6 +57,10 @@ pub struct Drivers {
 
 pub(crate) type Ctx = kernel::Ctx<ElastiCache>;
 pub(crate) type TaskCtx = kernel::TaskCtx<ElastiCache>;
+
+/// What ElastiCache calls what it asks EC2 for.
+pub(crate) const NETWORK: nodes::Words =
+    nodes::Words { description: "ElastiCache", subnet_group: "cache subnet group" };
 
 /// The service's name as a caller.
 pub(crate) const PRINCIPAL: &str = "elasticache.amazonaws.com";

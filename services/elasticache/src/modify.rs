@@ -4,12 +4,13 @@ use elasticache_api::{
     AZMode, ClusterMode, Durability, IpDiscovery, ModifyCacheClusterInput,
     ModifyCacheClusterOutput, ModifyReplicationGroupInput, ModifyReplicationGroupOutput,
 };
+use nodes::parameter_group::family;
 use store::{Record, WriteTx};
 
 use crate::error::{Error, Result, refuse};
 use crate::replication_group::{check_failover, get, require_available};
 use crate::store::{CACHES, Cache, Kind, Status};
-use crate::{Ctx, cache_cluster, network, parameter_group, request, view};
+use crate::{Ctx, NETWORK, cache_cluster, parameter_group, request, view};
 
 /// What a change of either kind can say.
 #[derive(Default)]
@@ -49,10 +50,10 @@ impl Change {
             }
         }
         if !self.groups.is_empty() {
-            self.groups = network::security_groups(&ctx.client, &cache.vpc, &self.groups).await?;
+            self.groups = NETWORK.security_groups(&ctx.client, &cache.vpc, &self.groups).await?;
         }
         if let Some(asked) = self.parameter_group.take() {
-            let family = request::family(cache.engine, &cache.series);
+            let family = family(cache.engine, &cache.series);
             let found = parameter_group::for_cache(ctx, Some(&asked), &family).await?;
             self.parameter_group = Some(found);
         }

@@ -5,8 +5,9 @@ use elasticache_api::{
     DeleteCacheParameterGroupInput, DeleteCacheParameterGroupOutput,
     DescribeCacheParameterGroupsInput, DescribeCacheParameterGroupsOutput,
 };
-use engine::{EngineKind, Engines, Parameters};
+use engine::{EngineKind, Parameters};
 use kernel::quota::Quota;
+use nodes::parameter_group::{Families, default_name, is_default};
 use store::{ReadTx, Scope, ScopedStore, WriteTx};
 
 use crate::error::{Error, Result};
@@ -18,25 +19,12 @@ use crate::{Ctx, endpoint, listing, request, tags};
 /// AWS: "Quotas for ElastiCache", parameter groups per Region.
 const GROUPS_MAX: Quota = Quota { service: "elasticache", code: "L-9D1AD2A5", default: 150 };
 
-/// What the names of default groups begin with.
-const DEFAULT: &str = "default.";
-
-/// The families there are: engine and series by name.
-pub(crate) fn families() -> Vec<(String, EngineKind, &'static str)> {
-    let caches = Engines::releases()
-        .iter()
-        .filter(|release| matches!(release.kind, EngineKind::Valkey | EngineKind::Redis));
-    caches
-        .map(|release| {
-            (request::family(release.kind, release.series), release.kind, release.series)
-        })
-        .collect()
-}
+/// The families there are.
+const FAMILIES: Families = Families(&[EngineKind::Valkey, EngineKind::Redis]);
 
 /// The engine and series of a family.
 pub(crate) fn engine_of(family: &str) -> Result<(EngineKind, &'static str)> {
-    let found = families().into_iter().find(|(name, ..)| name == family);
-    found.map(|(_, kind, series)| (kind, series)).ok_or_else(|| {
+    FAMILIES.engine_of(family).ok_or_else(|| {
         Error::value(format!("ParameterGroupFamily {family} is not a valid parameter group family"))
     })
 }
@@ -44,7 +32,7 @@ pub(crate) fn engine_of(family: &str) -> Result<(EngineKind, &'static str)> {
 /// The default group of a family, which is nowhere kept.
 fn default_of(family: &str) -> ParameterGroup {
     ParameterGroup {
-        name: format!("{DEFAULT}{family}"),
+        name: default_name(family),
         family: family.to_owned(),
         description: format!("Default parameter group for {family}"),
         values: Parameters::new(),
@@ -55,11 +43,8 @@ fn default_of(family: &str) -> ParameterGroup {
 /// The group called `name`, kept or a default.
 pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<ParameterGroup> {
     let name = name.to_ascii_lowercase();
-    let default = name.strip_prefix(DEFAULT).and_then(|family| {
-        families().into_iter().find(|(known, ..)| known == family).map(|_| default_of(family))
-    });
-    match default {
-        Some(group) => Ok(group),
+    match FAMILIES.of_default(&name) {
+        Some(family) => Ok(default_of(family)),
         None => {
             let found = tx.get(&PARAMETER_GROUPS, &name)?;
             found.ok_or(Error::ParameterGroupNotFound(name))
@@ -70,7 +55,7 @@ pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<ParameterGroup> {
 /// The group called `name` if it may be changed.
 pub(crate) fn get_own(tx: &ReadTx<'_>, name: &str) -> Result<ParameterGroup> {
     let group = get(tx, name)?;
-    if group.name.starts_with(DEFAULT) {
+    if is_default(&group.name) {
         return Err(Error::InvalidParameterGroupState(
             "Default cache parameter groups cannot be modified or deleted.".to_owned(),
         ));
@@ -85,7 +70,7 @@ pub(crate) async fn values(store: &ScopedStore, name: &str) -> Result<Parameters
 
 /// The name of the group that a cache of a family is to have.
 pub(crate) async fn for_cache(ctx: &Ctx, asked: Option<&str>, family: &str) -> Result<String> {
-    let Some(asked) = asked else { return Ok(format!("{DEFAULT}{family}")) };
+    let Some(asked) = asked else { return Ok(default_name(family)) };
     let group = ctx.store.read(|tx| get(tx, asked)).await?;
     if group.family != family {
         return Err(Error::combination(format!(
@@ -152,7 +137,7 @@ pub(crate) async fn describe_cache_parameter_groups(
         None => {
             let mut all: Vec<ParameterGroup> =
                 ctx.store.read(|tx| tx.scan(&PARAMETER_GROUPS, ())).await?;
-            all.extend(families().iter().map(|(family, ..)| default_of(family)));
+            all.extend(FAMILIES.all().map(|(family, ..)| default_of(&family)));
             all
         }
     };

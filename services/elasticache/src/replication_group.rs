@@ -9,12 +9,13 @@ use elasticache_api::{
 };
 use engine::EngineKind;
 use kernel::quota::Quota;
+use nodes::parameter_group::family;
 use store::{ReadTx, WriteTx};
 
 use crate::error::{Error, Result, refuse};
 use crate::store::{Applied, CACHES, Cache, Kind, Status, SubnetGroup, cluster_key, group_key};
 use crate::{
-    Ctx, endpoint, event, listing, network, parameter_group, request, secret, subnet_group, tags,
+    Ctx, NETWORK, endpoint, event, listing, parameter_group, request, secret, subnet_group, tags,
     view,
 };
 
@@ -57,7 +58,7 @@ pub(crate) struct Placing {
 /// Finds the subnet group and the security groups of a new cache.
 pub(crate) async fn placing(ctx: &Ctx, group: Option<&str>, groups: &[String]) -> Result<Placing> {
     let group = subnet_group::for_cache(ctx, group).await?;
-    let security_groups = network::security_groups(&ctx.client, &group.vpc, groups).await?;
+    let security_groups = NETWORK.security_groups(&ctx.client, &group.vpc, groups).await?;
     Ok(Placing { group, security_groups })
 }
 
@@ -230,7 +231,7 @@ async fn cache_from(ctx: &Ctx, input: &CreateReplicationGroupInput) -> Result<Ca
     let (count, zones) = nodes_asked(input)?;
     let engine = input.engine.as_deref().unwrap_or("redis");
     let engine = request::engine(&ctx.drivers, engine, input.engine_version.as_deref())?;
-    let family = request::family(engine.0, engine.1);
+    let family = family(engine.0, engine.1);
     let asked = input.cache_parameter_group_name.as_deref();
     let parameter_group = parameter_group::for_cache(ctx, asked, &family).await?;
     let node_type = request::node_type(input.cache_node_type.as_deref())?;

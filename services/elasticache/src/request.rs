@@ -2,10 +2,11 @@
 
 use base::Random;
 use engine::{Engine, EngineKind, Engines, Release};
+use nodes::GroupSubnet;
 
 use crate::cluster::ElastiCache;
 use crate::error::{Error, Result};
-use crate::store::{Cache, GroupSubnet, NodeRecord, SubnetGroup};
+use crate::store::{Cache, NodeRecord, SubnetGroup};
 use crate::{node_type, window};
 
 /// The most replicas of a replication group.
@@ -65,11 +66,6 @@ pub(crate) fn engine(
         return Err(unknown());
     }
     Ok((kind, release.series, full))
-}
-
-/// The parameter group family of an engine's series: `valkey8`, `redis7`.
-pub(crate) fn family(kind: EngineKind, series: &str) -> String {
-    format!("{}{}", kind.name(), series.split('.').next().unwrap_or_default())
 }
 
 /// Checks a node type against what there is, and against the host.

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use base::{ResourceId, Tags, Timestamp, Zone};
 use engine::EngineKind;
+use nodes::GroupSubnet;
 use serde::{Deserialize, Serialize};
 use store::{Record, Table};
 
@@ -147,13 +148,6 @@ impl Record for Cache {
 }
 
 pub(crate) const CACHES: Table<Cache> = Table::new("elasticache.caches");
-
-/// A subnet of a group, as it was when it was put there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GroupSubnet {
-    pub(crate) id: String,
-    pub(crate) zone: Zone,
-}
 
 /// A cache subnet group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,11 +7,12 @@ use elasticache_api::{
     NetworkType, Subnet,
 };
 use kernel::quota::Quota;
+use nodes::{GroupSubnet, interface};
 use store::{ReadTx, Scope, WriteTx};
 
 use crate::error::{Error, Result};
-use crate::store::{CACHES, GroupSubnet, SUBNET_GROUPS, SubnetGroup};
-use crate::{Ctx, endpoint, listing, network, tags};
+use crate::store::{CACHES, SUBNET_GROUPS, SubnetGroup};
+use crate::{Ctx, NETWORK, endpoint, listing, tags};
 
 /// The group of the default VPC.
 const DEFAULT: &str = "default";
@@ -32,7 +33,7 @@ pub(crate) async fn for_cache(ctx: &Ctx, name: Option<&str>) -> Result<SubnetGro
     if let Some(name) = name.filter(|name| *name != DEFAULT) {
         return ctx.store.read(|tx| get(tx, name)).await;
     }
-    let (vpc, subnets) = network::default_vpc(&ctx.client).await?;
+    let (vpc, subnets) = NETWORK.default_vpc(&ctx.client).await?;
     let group = SubnetGroup {
         name: DEFAULT.to_owned(),
         description: DEFAULT.to_owned(),
@@ -85,7 +86,7 @@ pub(crate) async fn create_cache_subnet_group(
     input: CreateCacheSubnetGroupInput,
 ) -> Result<CreateCacheSubnetGroupOutput> {
     let name = name_from(&input.cache_subnet_group_name)?;
-    let (vpc, subnets) = network::subnets(&ctx.client, &input.subnet_ids).await?;
+    let (vpc, subnets) = interface::subnets(&ctx.client, &input.subnet_ids).await?;
     let limit = GROUPS_MAX.value(ctx.store.store(), ctx.store.scope()).await?;
     let group = SubnetGroup {
         name,
@@ -136,7 +137,7 @@ pub(crate) async fn modify_cache_subnet_group(
 ) -> Result<ModifyCacheSubnetGroupOutput> {
     let wanted = match input.subnet_ids.as_slice() {
         [] => None,
-        ids => Some(network::subnets(&ctx.client, ids).await?),
+        ids => Some(interface::subnets(&ctx.client, ids).await?),
     };
     let write = |tx: &mut WriteTx<'_>| -> Result<SubnetGroup> {
         let mut group = get(tx, &input.cache_subnet_group_name)?;

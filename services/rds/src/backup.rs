@@ -79,7 +79,7 @@ pub(crate) async fn take(work: &Work, instance: &DbInstance) -> Result<()> {
     let all = of_instance(work, instance).await?;
     for snapshot in all.iter().filter(|one| one.status == SnapshotStatus::Creating) {
         let running = cluster::of(&work.ctx, &work.store, instance).await?;
-        running.keep_whole(&work.ctx);
+        running.keep_whole(&work.ctx, cluster::WATCH);
         let target = path(work, snapshot);
         remove_folder(&target).await?;
         running.cluster.snapshot(&target).await?;

@@ -1,70 +1,42 @@
 //! The clusters that this process holds: made from the records, adopted after a restart.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use engine::{CacheAccess, Cluster, ClusterSpec, Engine, EngineRoot, Event, Node, Role, user_of};
-use kernel::{Next, TaskError};
-use machine::EventKind;
-use store::{Scope, ScopedStore};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use async_trait::async_trait;
+use engine::{CacheAccess, ClusterSpec, Engine, Node, Role, user_of};
+use kernel::{Kernel, Next, TaskError};
+pub(crate) use nodes::Running;
+use nodes::{Admits, Clusters, Owner, Parts, Place, Terms};
+use store::{Scope, ScopedStore, WriteTx};
 
 use crate::class::{self, Class};
 use crate::error::{Error, Result};
-use crate::node_host::{NodeHost, Place, workload};
 use crate::store::{DbInstance, INSTANCES, NodeRecord};
-use crate::{Drivers, TaskCtx, credentials, event, parameter_group};
+use crate::{Drivers, TaskCtx, credentials, endpoint, event, parameter_group};
 
 /// The task that keeps clusters whole.
 pub(crate) const WATCH: &str = "rds.watch";
 
-/// How many notices of a cluster wait to be written as events.
-const NOTICES_MAX: usize = 256;
+/// What holds for the nodes of DB instances. They may have more processes and threads than the
+/// connections of their largest setting.
+pub(crate) const TERMS: Terms = Terms {
+    prefix: "rds",
+    stop_grace: Duration::from_secs(120),
+    scratch_bytes: 256 << 20,
+    pids_max: 16_384,
+};
 
 /// The service's drivers and the clusters that it holds.
 pub struct Rds {
     pub(crate) drivers: Drivers,
-    clusters: Mutex<BTreeMap<String, Arc<Running>>>,
-    building: tokio::sync::Mutex<()>,
-}
-
-/// A cluster that this process holds.
-pub(crate) struct Running {
-    pub(crate) cluster: Arc<Cluster>,
-    pub(crate) host: Arc<NodeHost>,
-    pub(crate) root: EngineRoot,
-    scope: Scope,
-    instance: String,
-    notices: tokio::sync::Mutex<mpsc::Receiver<Event>>,
-    wanted: AtomicBool,
-    stop: CancellationToken,
+    pub(crate) clusters: Clusters,
 }
 
 impl Rds {
     pub(crate) fn new(drivers: Drivers) -> Self {
-        Self { drivers, clusters: Mutex::default(), building: tokio::sync::Mutex::default() }
-    }
-
-    fn clusters(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Running>>> {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The cluster of the instance with this resource id, if it is held.
-    pub(crate) fn held(&self, resource_id: &str) -> Option<Arc<Running>> {
-        self.clusters().get(resource_id).cloned()
-    }
-
-    /// Lets a cluster go: nobody watches it any more. Its nodes run on.
-    pub(crate) async fn let_go(&self, resource_id: &str) {
-        let held = self.clusters().remove(resource_id);
-        if let Some(running) = held {
-            running.stop.cancel();
-            // Whoever watches holds this until it has stopped.
-            drop(running.notices.lock().await);
-        }
+        Self { drivers, clusters: Clusters::default() }
     }
 
     /// The volume of a node.
@@ -73,12 +45,26 @@ impl Rds {
     }
 }
 
-impl Running {
-    /// Has the cluster watched from now on.
-    pub(crate) fn keep_whole(&self, ctx: &TaskCtx) {
-        if !self.wanted.swap(true, Ordering::SeqCst) {
-            ctx.wake(WATCH);
-        }
+/// The record of an instance whose cluster is held.
+struct InstanceRecord {
+    kernel: Arc<Kernel>,
+    scope: Scope,
+    name: String,
+}
+
+#[async_trait]
+impl Owner for InstanceRecord {
+    async fn primary_changed(&self, node: &str) -> io::Result<()> {
+        let store = self.kernel.store().scoped(self.scope.clone());
+        let write = |tx: &mut WriteTx<'_>| -> Result<()> {
+            let Some(mut instance) = tx.get(&INSTANCES, &self.name)? else { return Ok(()) };
+            if instance.nodes.iter().any(|known| known.id == node) && instance.primary != node {
+                node.clone_into(&mut instance.primary);
+                tx.put(&INSTANCES, &instance)?;
+            }
+            endpoint::write(tx, &self.scope, &instance)
+        };
+        store.write(write).await.map_err(|error: Error| io::Error::other(error.to_string()))
     }
 }
 
@@ -103,12 +89,19 @@ pub(crate) fn node_of(rds: &Rds, instance: &DbInstance, node: &NodeRecord) -> Op
 /// What the host must know of a node.
 pub(crate) fn place_of(instance: &DbInstance, node: &NodeRecord) -> Result<Option<Place>> {
     let class = class_of(instance)?;
+    let admits = match instance.follows() {
+        // A standby answers nobody.
+        None => Admits::ClientsOfThePrimary,
+        Some(_) => Admits::Clients,
+    };
     Ok(node.eni.clone().map(|eni| Place {
         zone: node.zone.clone(),
         eni,
         vpc: instance.vpc.clone(),
-        class,
+        vcpus: class.vcpus,
+        memory_bytes: class.memory_bytes,
         hostname: instance.name.clone(),
+        admits,
     }))
 }
 
@@ -118,13 +111,12 @@ pub(crate) async fn of(
     store: &ScopedStore,
     root: &DbInstance,
 ) -> Result<Arc<Running>> {
-    let _building = ctx.drivers.building.lock().await;
-    if let Some(running) = ctx.drivers.held(&root.resource_id) {
-        return Ok(running);
-    }
+    ctx.drivers.clusters.of(&root.resource_id, parts(ctx, store, root)).await
+}
+
+async fn parts(ctx: &TaskCtx, store: &ScopedStore, root: &DbInstance) -> Result<Parts> {
     let replicas = replicas_of(store, &root.name).await?;
-    let kind = root.engine;
-    let engine = Engine { kind, version: root.series.clone() };
+    let engine = Engine { kind: root.engine, version: root.series.clone() };
     let engine_root = ctx.drivers.drivers.engines.ensure(&engine).await?;
     let parameters = if root.applied.class.is_empty() {
         parameter_group::values(store, &root.parameter_group).await?
@@ -132,16 +124,13 @@ pub(crate) async fn of(
         root.applied.values.clone()
     };
     let spec = ClusterSpec {
-        root: engine_root.clone(),
+        root: engine_root,
         secrets: credentials::cluster_secrets(&ctx.drivers, root)?,
         parameters,
         memory_bytes: class_of(root)?.memory_bytes,
         cache_access: CacheAccess::Open,
         tls: None,
     };
-    let (sender, receiver) = mpsc::channel(NOTICES_MAX);
-    let scope = store.scope().clone();
-    let host = Arc::new(NodeHost::new(ctx, scope.clone(), root, &engine_root, sender));
     let mut nodes = Vec::new();
     let joined = replicas.iter().filter(|replica| replica.joined);
     for instance in std::iter::once(root).chain(joined) {
@@ -151,27 +140,26 @@ pub(crate) async fn of(
                 (None, true) => Role::Primary,
                 (None, false) => Role::Standby,
             };
-            if let (Some(node), Some(place)) =
-                (node_of(&ctx.drivers, instance, record), place_of(instance, record)?)
-            {
-                host.put(&record.id, place);
-                nodes.push((node, role));
+            let node = node_of(&ctx.drivers, instance, record);
+            if let (Some(node), Some(place)) = (node, place_of(instance, record)?) {
+                nodes.push((node, role, place));
             }
         }
     }
-    let cluster = Arc::new(Cluster::new(spec, nodes, host.clone())?);
-    let running = Arc::new(Running {
-        cluster,
-        host,
-        root: engine_root,
-        scope,
-        instance: root.name.clone(),
-        notices: tokio::sync::Mutex::new(receiver),
-        wanted: AtomicBool::new(false),
-        stop: CancellationToken::new(),
-    });
-    ctx.drivers.clusters().insert(root.resource_id.clone(), running.clone());
-    Ok(running)
+    let scope = store.scope().clone();
+    let kernel = ctx.kernel().clone();
+    Ok(Parts {
+        id: root.resource_id.clone(),
+        scope: scope.clone(),
+        key: root.name.clone(),
+        primary: root.primary.clone(),
+        spec,
+        nodes,
+        owner: Box::new(InstanceRecord { kernel, scope, name: root.name.clone() }),
+        terms: TERMS,
+        net: ctx.drivers.drivers.net.clone(),
+        machine: ctx.drivers.drivers.machine.clone(),
+    })
 }
 
 /// The read replicas of an instance.
@@ -183,52 +171,21 @@ pub(crate) async fn replicas_of(store: &ScopedStore, name: &str) -> Result<Vec<D
 
 /// The clusters that are to be watched.
 pub(crate) async fn watched(ctx: TaskCtx) -> Result<Vec<String>, TaskError> {
-    let clusters = ctx.drivers.clusters();
-    let wanted = clusters.iter().filter(|(_, running)| running.wanted.load(Ordering::SeqCst));
-    Ok(wanted.map(|(id, _)| id.clone()).collect())
+    Ok(ctx.drivers.clusters.watched())
 }
 
 /// Keeps one cluster whole and writes down what happens to it, until it is let go.
 pub(crate) async fn watch(ctx: TaskCtx, key: String) -> Result<Next, TaskError> {
-    let Some(running) = ctx.drivers.held(&key) else { return Ok(Next::Idle) };
-    let mut notices = running.notices.lock().await;
-    let mut watching = std::pin::pin!(running.cluster.clone().watch());
-    loop {
-        tokio::select! {
-            () = running.stop.cancelled() => return Ok(Next::Idle),
-            () = &mut watching => return Ok(Next::Idle),
-            Some(notice) = notices.recv() => {
-                event::of_cluster(&ctx, &running.scope, &running.instance, notice).await?;
-            }
-        }
+    let Some(running) = ctx.drivers.clusters.held(&key) else { return Ok(Next::Idle) };
+    let mut watching = running.watch().await;
+    while let Some(notice) = watching.next().await {
+        event::of_cluster(&ctx, &running.scope, &running.key, notice).await?;
     }
+    Ok(Next::Idle)
 }
 
 /// Tells clusters that a process of theirs has ended, so that they look at once.
 pub(crate) async fn follow_machine(ctx: TaskCtx) -> Result<Next, TaskError> {
-    let mut events = ctx.drivers.drivers.machine.events();
-    loop {
-        let happened = events.recv().await;
-        let all: Vec<_> = ctx.drivers.clusters().values().cloned().collect();
-        for running in all {
-            for (id, place) in running.host.places() {
-                let concerned = match &happened {
-                    Ok(event) => match event.kind {
-                        EventKind::Exited(_) => {
-                            event.zone == place.zone && event.id == workload(&id)
-                        }
-                        EventKind::SupervisorLost | EventKind::SupervisorBack => {
-                            event.zone == place.zone
-                        }
-                        EventKind::Started => false,
-                    },
-                    Err(RecvError::Lagged(_)) => true,
-                    Err(RecvError::Closed) => return Ok(Next::Idle),
-                };
-                if concerned {
-                    running.cluster.node_exited(&id);
-                }
-            }
-        }
-    }
+    ctx.drivers.clusters.follow(ctx.drivers.drivers.machine.as_ref()).await;
+    Ok(Next::Idle)
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use engine::{Loss, Node, Parameters, Role};
 use kernel::Next;
+use nodes::interface;
 
 use crate::cluster::{self, Running, node_of, place_of};
 use crate::create::with_interfaces;
 use crate::error::{Error, Result};
 use crate::reconcile::Work;
 use crate::store::{DbInstance, INSTANCES, NodeRecord, PARAMETER_GROUPS, Source, Status};
-use crate::{backup, credentials, delete, endpoint, event, network, parameter_group, window};
+use crate::{backup, credentials, delete, endpoint, event, parameter_group, window};
 
 /// How soon something that is under way is looked at again.
 const SOON: Duration = Duration::from_millis(100);
@@ -40,7 +41,7 @@ pub(crate) async fn run(work: &Work, instance: &DbInstance) -> Result<Next> {
         return Ok(Next::Poll(SOON));
     }
     let running = cluster::of(&work.ctx, &work.store, &root).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     set_groups(work, instance).await?;
     if instance.applied.password != instance.password_revision {
         let login = credentials::login(&work.ctx.drivers, instance)?;
@@ -109,7 +110,7 @@ async fn set_groups(work: &Work, instance: &DbInstance) -> Result<()> {
     }
     let client = work.client().await?;
     for eni in instance.nodes.iter().filter_map(|node| node.eni.as_ref()) {
-        network::set_groups(&client, eni, &instance.groups).await?;
+        interface::set_groups(&client, eni, &instance.groups).await?;
     }
     let groups = instance.groups.clone();
     work.change(None, |instance| instance.applied.groups.clone_from(&groups)).await?;
@@ -123,7 +124,7 @@ async fn fit_standby(work: &Work, instance: &DbInstance, running: &Running) -> R
         (false, None) => Ok(true),
         (false, Some(standby)) => {
             running.cluster.remove(&standby.id).await?;
-            running.host.forget(&standby.id);
+            running.host.forget(&standby.id).await?;
             delete::node(work, standby).await?;
             let gone = standby.id.clone();
             let text = "Finished applying modification to convert to a Single-AZ DB Instance";
@@ -172,10 +173,10 @@ async fn add_standby(
 /// Gives an instance its new class and port: its cluster is made anew over the nodes that run, and
 /// those of the instance are started again, the standby first.
 async fn resize(work: &Work, instance: &DbInstance, root: &DbInstance) -> Result<()> {
-    work.ctx.drivers.let_go(&root.resource_id).await;
+    work.ctx.drivers.clusters.let_go(&root.resource_id).await;
     let running = cluster::of(&work.ctx, &work.store, root).await?;
     restart_all(work, instance, &running).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     let (class, port) = (instance.class.clone(), instance.port);
     let told = (instance.applied.class != class).then(|| {
         let text = "Finished applying modification to DB instance class";
@@ -198,7 +199,7 @@ async fn restart_all(work: &Work, instance: &DbInstance, running: &Running) -> R
         return Ok(());
     };
     running.cluster.restart(&standby.id).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     in_step(running).await?;
     running.cluster.failover("the DB instance is modified", Loss::Refuse).await?;
     Ok(())
@@ -258,7 +259,7 @@ async fn apply_parameters(work: &Work, instance: &DbInstance, running: &Running)
 pub(crate) async fn reboot(work: &Work, instance: &DbInstance) -> Result<Next> {
     let Some(root) = root_of(work, instance).await? else { return Ok(Next::Poll(SOON)) };
     let running = cluster::of(&work.ctx, &work.store, &root).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     let values = parameter_group::values(&work.store, &instance.parameter_group).await?;
     if instance.follows().is_none() {
         running.cluster.apply_parameters(values.clone()).await?;
@@ -288,7 +289,7 @@ pub(crate) async fn reboot(work: &Work, instance: &DbInstance) -> Result<Next> {
 pub(crate) async fn stop(work: &Work, instance: &DbInstance) -> Result<Next> {
     let running = cluster::of(&work.ctx, &work.store, instance).await?;
     // Nobody may start its nodes again meanwhile.
-    work.ctx.drivers.let_go(&instance.resource_id).await;
+    work.ctx.drivers.clusters.let_go(&instance.resource_id).await;
     running.cluster.stop().await?;
     let told = event::Told::new("notification", "DB instance stopped");
     work.change(Some(told), |instance| instance.status = Status::Stopped).await?;
@@ -298,7 +299,7 @@ pub(crate) async fn stop(work: &Work, instance: &DbInstance) -> Result<Next> {
 /// Starts an instance's engine on its data; available when it takes writes at its address.
 pub(crate) async fn start(work: &Work, instance: &DbInstance) -> Result<Next> {
     let running = cluster::of(&work.ctx, &work.store, instance).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     let status = running.cluster.status();
     let up = status.nodes.iter().any(|node| node.role == Role::Primary && node.writable);
     let node = instance.nodes.iter().find(|node| Some(&node.id) == status.primary.as_ref());
@@ -326,7 +327,7 @@ async fn promote(work: &Work, instance: &DbInstance) -> Result<Next> {
         if member {
             running.cluster.promote_replica(&instance.primary).await?;
         }
-        running.host.forget(&instance.primary);
+        running.host.forget(&instance.primary).await?;
     }
     let now = work.ctx.now();
     let text = "Promoted read replica to a stand-alone DB instance";

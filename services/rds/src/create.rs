@@ -10,7 +10,7 @@ use crate::cluster::{self, Running, node_of, place_of};
 use crate::error::{Error, Result};
 use crate::reconcile::Work;
 use crate::store::{Applied, DbInstance, INSTANCES, NodeRecord, Source, Status};
-use crate::{credentials, endpoint, event, network, parameter_group, window};
+use crate::{NETWORK, credentials, endpoint, event, parameter_group, window};
 
 /// How soon something that is under way is looked at again.
 const SOON: Duration = Duration::from_millis(100);
@@ -45,7 +45,8 @@ pub(crate) async fn with_interfaces(
     if nodes.iter().any(|node| node.eni.is_none()) {
         let client = work.client().await?;
         for node in nodes.iter_mut().filter(|node| node.eni.is_none()) {
-            network::make_interface(&client, node, &instance.groups).await?;
+            let made = NETWORK.make(&client, &node.id, &node.subnet, &instance.groups).await?;
+            (node.eni, node.address) = (made.eni, made.address);
         }
         work.change(None, |instance| instance.nodes.clone_from(&nodes)).await?;
     }
@@ -74,7 +75,7 @@ async fn raise(work: &Work, instance: &DbInstance, origin: &Origin) -> Result<Ne
         Source::Nothing | Source::Replica { .. } => "DB instance created".to_owned(),
     };
     finish(work, instance, &running, event::Told::new("creation", told)).await?;
-    running.keep_whole(&work.ctx);
+    running.keep_whole(&work.ctx, cluster::WATCH);
     Ok(Next::Idle)
 }
 

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use kernel::Next;
+use nodes::interface;
 use secretsmanager_api::DeleteSecretInput;
 use store::WriteTx;
 
-use crate::cluster;
 use crate::error::{Error, Result};
-use crate::node_host::workload;
 use crate::reconcile::Work;
 use crate::store::{DbInstance, INSTANCES, NodeRecord, Source, Status};
-use crate::{backup, endpoint, event, network};
+use crate::{backup, cluster, endpoint, event};
 
 /// How soon something that is under way is looked at again.
 const SOON: Duration = Duration::from_millis(100);
@@ -27,7 +26,7 @@ pub(crate) async fn run(work: &Work, instance: &DbInstance) -> Result<Next> {
     }
     match instance.follows() {
         Some(source) => leave(work, instance, source).await?,
-        None => work.ctx.drivers.let_go(&instance.resource_id).await,
+        None => work.ctx.drivers.clusters.let_go(&instance.resource_id).await,
     }
     for record in &instance.nodes {
         node(work, record).await?;
@@ -75,27 +74,29 @@ async fn free_replicas(work: &Work, instance: &DbInstance) -> Result<Option<Next
 /// Takes a read replica out of its source's cluster.
 async fn leave(work: &Work, instance: &DbInstance, source: &str) -> Result<()> {
     let source = work.store.read(|tx| tx.get(&INSTANCES, source)).await?;
-    let Some(running) = source.and_then(|source| work.ctx.drivers.held(&source.resource_id)) else {
+    let Some(running) =
+        source.and_then(|source| work.ctx.drivers.clusters.held(&source.resource_id))
+    else {
         return Ok(());
     };
     match running.cluster.remove(&instance.primary).await {
         Ok(()) | Err(engine::Error::UnknownNode(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    running.host.forget(&instance.primary);
+    running.host.forget(&instance.primary).await?;
     Ok(())
 }
 
 /// Removes everything of a node: process, interface, volume.
 pub(crate) async fn node(work: &Work, record: &NodeRecord) -> Result<()> {
     let drivers = &work.ctx.drivers.drivers;
-    match drivers.machine.remove(&record.zone, &workload(&record.id)).await {
+    match drivers.machine.remove(&record.zone, &cluster::TERMS.workload(&record.id)).await {
         // Nothing of a zone outlives its supervisor.
         Ok(()) | Err(machine::Error::ZoneDown { .. }) => {}
         Err(error) => return Err(Error::Io(std::io::Error::other(error))),
     }
     if let Some(eni) = &record.eni {
-        network::delete_interface(&work.client().await?, eni).await?;
+        interface::delete(&work.client().await?, eni).await?;
     }
     backup::remove_folder(&work.ctx.drivers.volume(&record.id)).await
 }

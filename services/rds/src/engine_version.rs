@@ -1,6 +1,7 @@
 //! The engines and classes on offer.
 
 use engine::{Engine, EngineKind, Release};
+use nodes::parameter_group::family;
 use rds_api::{
     AvailabilityZone, CharacterSet, DBEngineVersion, DescribeDBEngineVersionsInput,
     DescribeDBEngineVersionsOutput, DescribeOrderableDBInstanceOptionsInput,
@@ -44,7 +45,7 @@ pub(crate) async fn describe_db_engine_versions(
     let mut seen = Vec::new();
     for release in databases() {
         let full = version(&ctx.drivers, release)?;
-        let family = request::family(release.kind, release.series);
+        let family = family(release.kind, release.series);
         let engine = input.engine.as_deref().is_none_or(|name| name == release.kind.name());
         let of_family = input.db_parameter_group_family.as_ref().is_none_or(|one| *one == family);
         let first = !seen.contains(&release.kind);

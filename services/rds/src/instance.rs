@@ -2,6 +2,7 @@
 
 use base::{Random, Tags};
 use kernel::quota::Quota;
+use nodes::parameter_group::family;
 use rds_api::{
     CreateDBInstanceInput, CreateDBInstanceOutput, DBInstance, DatabaseInsightsMode,
     DescribeDBInstancesInput, DescribeDBInstancesOutput, MasterUserAuthenticationType,
@@ -15,7 +16,7 @@ use crate::store::{
     Applied, DbInstance, INSTANCES, ManagedSecret, Pending, Source, Status, SubnetGroup,
 };
 use crate::{
-    Ctx, PRINCIPAL, credentials, endpoint, listing, network, parameter_group, request,
+    Ctx, NETWORK, PRINCIPAL, credentials, endpoint, listing, parameter_group, request,
     subnet_group, tags, view,
 };
 
@@ -42,7 +43,7 @@ pub(crate) struct Placing {
 /// Finds the subnet group and the security groups of a new instance.
 pub(crate) async fn placing(ctx: &Ctx, group: Option<&str>, groups: &[String]) -> Result<Placing> {
     let group = subnet_group::for_instance(ctx, group).await?;
-    let security_groups = network::security_groups(&ctx.client, &group.vpc, groups).await?;
+    let security_groups = NETWORK.security_groups(&ctx.client, &group.vpc, groups).await?;
     Ok(Placing { group, security_groups })
 }
 
@@ -145,7 +146,7 @@ async fn instance_from(
     let parameter_group = parameter_group::for_instance(
         ctx,
         input.db_parameter_group_name.as_deref(),
-        &request::family(engine, &series),
+        &family(engine, &series),
     )
     .await?;
     let (backup_window, maintenance_window) = request::windows(

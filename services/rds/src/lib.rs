@@ -22,8 +22,6 @@ mod instance;
 mod listing;
 mod log_file;
 mod modify;
-mod network;
-mod node_host;
 mod parameter;
 mod parameter_group;
 mod reconcile;
@@ -61,6 +59,10 @@ pub struct Drivers {
 
 pub(crate) type Ctx = kernel::Ctx<Rds>;
 pub(crate) type TaskCtx = kernel::TaskCtx<Rds>;
+
+/// What RDS calls what it asks EC2 for.
+pub(crate) const NETWORK: nodes::Words =
+    nodes::Words { description: "RDSNetworkInterface", subnet_group: "DB subnet group" };
 
 /// The service's name as a caller.
 pub(crate) const PRINCIPAL: &str = "rds.amazonaws.com";

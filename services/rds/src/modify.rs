@@ -1,5 +1,6 @@
 //! Changes of a DB instance: at once, or in its maintenance window.
 
+use nodes::parameter_group::family;
 use rds_api::{
     DatabaseInsightsMode, MasterUserAuthenticationType, ModifyDBInstanceInput,
     ModifyDBInstanceOutput,
@@ -8,7 +9,7 @@ use store::WriteTx;
 
 use crate::error::{Error, Result, refuse};
 use crate::store::{DbInstance, INSTANCES, ManagedSecret, Status};
-use crate::{Ctx, credentials, instance, network, parameter_group, request, view, window};
+use crate::{Ctx, NETWORK, credentials, instance, parameter_group, request, view, window};
 
 fn refuse_modify(input: &ModifyDBInstanceInput) -> Result<()> {
     let given = Option::<String>::is_some;
@@ -238,11 +239,11 @@ pub(crate) async fn modify_db_instance(
         groups: if groups.is_empty() {
             None
         } else {
-            Some(network::security_groups(&ctx.client, &before.vpc, groups).await?)
+            Some(NETWORK.security_groups(&ctx.client, &before.vpc, groups).await?)
         },
         parameter_group: match &input.db_parameter_group_name {
             Some(name) => {
-                let family = request::family(before.engine, &before.series);
+                let family = family(before.engine, &before.series);
                 Some(parameter_group::for_instance(&ctx, Some(name), &family).await?)
             }
             None => None,

@@ -1,7 +1,8 @@
 //! DB parameter groups: those that were made, and the default of each family.
 
-use engine::{EngineKind, Engines, Parameters};
+use engine::{EngineKind, Parameters};
 use kernel::quota::Quota;
+use nodes::parameter_group::{Families, default_name, is_default};
 use rds_api::{
     CreateDBParameterGroupInput, CreateDBParameterGroupOutput, DBParameterGroup,
     DeleteDBParameterGroupInput, DeleteDBParameterGroupOutput, DescribeDBParameterGroupsInput,
@@ -18,25 +19,12 @@ use crate::{Ctx, endpoint, listing, request, tags};
 /// AWS: "Quotas and constraints for Amazon RDS".
 const GROUPS_MAX: Quota = Quota { service: "rds", code: "L-DE55804A", default: 50 };
 
-/// What the names of default groups begin with.
-const DEFAULT: &str = "default.";
-
-/// The families there are: engine and series by name.
-pub(crate) fn families() -> Vec<(String, EngineKind, &'static str)> {
-    let databases = Engines::releases()
-        .iter()
-        .filter(|release| matches!(release.kind, EngineKind::MariaDb | EngineKind::PostgreSql));
-    databases
-        .map(|release| {
-            (request::family(release.kind, release.series), release.kind, release.series)
-        })
-        .collect()
-}
+/// The families there are.
+const FAMILIES: Families = Families(&[EngineKind::MariaDb, EngineKind::PostgreSql]);
 
 /// The engine and series of a family.
 pub(crate) fn engine_of(family: &str) -> Result<(EngineKind, &'static str)> {
-    let found = families().into_iter().find(|(name, ..)| name == family);
-    found.map(|(_, kind, series)| (kind, series)).ok_or_else(|| {
+    FAMILIES.engine_of(family).ok_or_else(|| {
         Error::value(format!("ParameterGroupFamily {family} is not a valid parameter group family"))
     })
 }
@@ -44,7 +32,7 @@ pub(crate) fn engine_of(family: &str) -> Result<(EngineKind, &'static str)> {
 /// The default group of a family, which is nowhere kept.
 fn default_of(family: &str) -> ParameterGroup {
     ParameterGroup {
-        name: format!("{DEFAULT}{family}"),
+        name: default_name(family),
         family: family.to_owned(),
         description: format!("Default parameter group for {family}"),
         values: Parameters::new(),
@@ -56,11 +44,8 @@ fn default_of(family: &str) -> ParameterGroup {
 /// The group called `name`, kept or a default.
 pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<ParameterGroup> {
     let name = name.to_ascii_lowercase();
-    let default = name.strip_prefix(DEFAULT).and_then(|family| {
-        families().into_iter().find(|(known, ..)| known == family).map(|_| default_of(family))
-    });
-    match default {
-        Some(group) => Ok(group),
+    match FAMILIES.of_default(&name) {
+        Some(family) => Ok(default_of(family)),
         None => {
             let found = tx.get(&PARAMETER_GROUPS, &name)?;
             found.ok_or(Error::ParameterGroupNotFound(name))
@@ -71,7 +56,7 @@ pub(crate) fn get(tx: &ReadTx<'_>, name: &str) -> Result<ParameterGroup> {
 /// The group called `name` if it may be changed.
 pub(crate) fn get_own(tx: &ReadTx<'_>, name: &str) -> Result<ParameterGroup> {
     let group = get(tx, name)?;
-    if group.name.starts_with(DEFAULT) {
+    if is_default(&group.name) {
         return Err(Error::InvalidParameterGroupState(
             "Default DBParameterGroups cannot be modified or deleted.".to_owned(),
         ));
@@ -86,7 +71,7 @@ pub(crate) async fn values(store: &ScopedStore, name: &str) -> Result<Parameters
 
 /// The name of the group that an instance of a family is to have.
 pub(crate) async fn for_instance(ctx: &Ctx, asked: Option<&str>, family: &str) -> Result<String> {
-    let Some(asked) = asked else { return Ok(format!("{DEFAULT}{family}")) };
+    let Some(asked) = asked else { return Ok(default_name(family)) };
     let group = ctx.store.read(|tx| get(tx, asked)).await?;
     if group.family != family {
         return Err(Error::combination(format!(
@@ -152,7 +137,7 @@ pub(crate) async fn describe_db_parameter_groups(
         None => {
             let mut all: Vec<ParameterGroup> =
                 ctx.store.read(|tx| tx.scan(&PARAMETER_GROUPS, ())).await?;
-            all.extend(families().iter().map(|(family, ..)| default_of(family)));
+            all.extend(FAMILIES.all().map(|(family, ..)| default_of(&family)));
             all
         }
     };

@@ -10,7 +10,7 @@ use crate::error::{Error, Result, refuse};
 use crate::modify::require_available;
 use crate::store::{DbInstance, INSTANCES, Source, Status};
 use crate::{
-    Ctx, class, credentials, endpoint, instance, network, request, subnet_group, tags, view,
+    Ctx, NETWORK, class, credentials, endpoint, instance, request, subnet_group, tags, view,
 };
 
 /// Read replicas of one instance.
@@ -108,8 +108,8 @@ async fn replica_from(
     let name = request::identifier("DBInstanceIdentifier", &input.db_instance_identifier, 63)?;
     let group = subnet_group::of_instance(&ctx.store, source).await?;
     let groups = match input.vpc_security_group_ids.as_slice() {
-        [] => network::security_groups(&ctx.client, &source.vpc, &[]).await?,
-        asked => network::security_groups(&ctx.client, &source.vpc, asked).await?,
+        [] => NETWORK.security_groups(&ctx.client, &source.vpc, &[]).await?,
+        asked => NETWORK.security_groups(&ctx.client, &source.vpc, asked).await?,
     };
     let same = |name: &String| name.eq_ignore_ascii_case(&source.parameter_group);
     refuse(&[(

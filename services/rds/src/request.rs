@@ -2,11 +2,12 @@
 
 use base::{Random, Zone};
 use engine::{Engine, EngineKind, Engines, Release};
+use nodes::GroupSubnet;
 
 use crate::class;
 use crate::cluster::Rds;
 use crate::error::{Error, Result};
-use crate::store::{DbInstance, GroupSubnet, NodeRecord, SubnetGroup};
+use crate::store::{DbInstance, NodeRecord, SubnetGroup};
 use crate::window;
 
 /// Bounds of a volume in GiB.
@@ -66,11 +67,6 @@ pub(crate) fn engine(
         return Err(unknown());
     }
     Ok((kind, release.series.to_owned(), full))
-}
-
-/// The parameter group family of an engine's series.
-pub(crate) fn family(kind: EngineKind, series: &str) -> String {
-    format!("{}{series}", kind.name())
 }
 
 /// Checks a class against what there is, and against the host.

@@ -1,6 +1,7 @@
 //! DB snapshots, and instances made from them.
 
 use kernel::quota::Quota;
+use nodes::parameter_group::family;
 use rds_api::{
     CreateDBSnapshotInput, CreateDBSnapshotOutput, DBSnapshot, DeleteDBSnapshotInput,
     DeleteDBSnapshotOutput, DescribeDBSnapshotsInput, DescribeDBSnapshotsOutput,
@@ -259,7 +260,7 @@ async fn restored_from(
         return Err(Error::combination("The engine must be that of the snapshot."));
     }
     request::license(of.engine, input.license_model.as_deref())?;
-    let family = request::family(of.engine, &of.series);
+    let family = family(of.engine, &of.series);
     let asked = input.db_parameter_group_name.as_deref();
     let parameter_group = parameter_group::for_instance(ctx, asked, &family).await?;
     let groups = &input.vpc_security_group_ids;

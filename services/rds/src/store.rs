@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use base::{ResourceId, Tags, Timestamp, Zone};
 use engine::EngineKind;
+use nodes::GroupSubnet;
 use serde::{Deserialize, Serialize};
 use store::{Record, Table};
 
@@ -187,13 +188,6 @@ impl Record for DbInstance {
 }
 
 pub(crate) const INSTANCES: Table<DbInstance> = Table::new("rds.instances");
-
-/// A subnet of a group, as it was when it was put there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GroupSubnet {
-    pub(crate) id: String,
-    pub(crate) zone: Zone,
-}
 
 /// A DB subnet group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kernel::quota::Quota;
+use nodes::{GroupSubnet, interface};
 use rds_api::{
     AvailabilityZone, CreateDBSubnetGroupInput, CreateDBSubnetGroupOutput, DBSubnetGroup,
     DeleteDBSubnetGroupInput, DeleteDBSubnetGroupOutput, DescribeDBSubnetGroupsInput,
@@ -11,8 +12,8 @@ use rds_api::{
 use store::{ReadTx, Scope, ScopedStore, WriteTx};
 
 use crate::error::{Error, Result, refuse};
-use crate::store::{DbInstance, GroupSubnet, INSTANCES, SUBNET_GROUPS, SubnetGroup};
-use crate::{Ctx, endpoint, listing, network, tags};
+use crate::store::{DbInstance, INSTANCES, SUBNET_GROUPS, SubnetGroup};
+use crate::{Ctx, NETWORK, endpoint, listing, tags};
 
 /// The group of the default VPC.
 const DEFAULT: &str = "default";
@@ -38,7 +39,7 @@ pub(crate) async fn for_instance(ctx: &Ctx, name: Option<&str>) -> Result<Subnet
     if let Some(name) = name.filter(|name| *name != DEFAULT) {
         return ctx.store.read(|tx| get(tx, name)).await;
     }
-    let (vpc, subnets) = network::default_vpc(&ctx.client).await?;
+    let (vpc, subnets) = NETWORK.default_vpc(&ctx.client).await?;
     require_zones(&subnets)?;
     let group = SubnetGroup {
         name: DEFAULT.to_owned(),
@@ -107,7 +108,7 @@ pub(crate) async fn create_db_subnet_group(
     input: CreateDBSubnetGroupInput,
 ) -> Result<CreateDBSubnetGroupOutput> {
     let name = name_from(&input.db_subnet_group_name)?;
-    let (vpc, subnets) = network::subnets(&ctx.client, &input.subnet_ids).await?;
+    let (vpc, subnets) = interface::subnets(&ctx.client, &input.subnet_ids).await?;
     require_zones(&subnets)?;
     let limit = GROUPS_MAX.value(ctx.store.store(), ctx.store.scope()).await?;
     let group = SubnetGroup {
@@ -158,7 +159,7 @@ pub(crate) async fn modify_db_subnet_group(
     ctx: Ctx,
     input: ModifyDBSubnetGroupInput,
 ) -> Result<ModifyDBSubnetGroupOutput> {
-    let (vpc, subnets) = network::subnets(&ctx.client, &input.subnet_ids).await?;
+    let (vpc, subnets) = interface::subnets(&ctx.client, &input.subnet_ids).await?;
     require_zones(&subnets)?;
     let write = |tx: &mut WriteTx<'_>| -> Result<SubnetGroup> {
         let mut group = get(tx, &input.db_subnet_group_name)?;

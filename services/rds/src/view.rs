@@ -49,7 +49,7 @@ async fn replication(ctx: &Ctx, instance: &DbInstance) -> Result<Vec<DBInstanceS
         return Ok(Vec::new());
     };
     let source = ctx.store.read(|tx| tx.get(&INSTANCES, source)).await?;
-    let running = source.and_then(|source| ctx.drivers.held(&source.resource_id));
+    let running = source.and_then(|source| ctx.drivers.clusters.held(&source.resource_id));
     let Some(running) = running else { return Ok(Vec::new()) };
     let status = running.cluster.status();
     let node = status.nodes.iter().find(|node| node.id == instance.primary);

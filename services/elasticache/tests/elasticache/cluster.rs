@@ -53,7 +53,7 @@ async fn a_single_node_serves_comes_back_after_a_crash_with_its_data_and_is_dele
         text.starts_with('*').then_some(())
     })
     .await;
-    world.machine.kill(&world.workload(address));
+    world.host.machine.kill(&world.workload(address));
     poll::until("the word after a crash", || async {
         (say(address, port, "GET word").await.ok()? == "kept").then_some(())
     })
@@ -68,7 +68,7 @@ async fn a_single_node_serves_comes_back_after_a_crash_with_its_data_and_is_dele
     })
     .await;
     assert_eq!(root.call(gone).await.unwrap_err().code, "CacheClusterNotFound");
-    assert!(world.machine.running().is_empty());
+    assert!(world.host.machine.running().is_empty());
 }
 
 fn properties(json: serde_json::Value) -> Properties {

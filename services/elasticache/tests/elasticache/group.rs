@@ -70,7 +70,7 @@ async fn a_replica_takes_over_when_the_primary_dies_and_the_old_one_comes_back()
     let answer = say(replica, ends.port, "SET word other").await.unwrap();
     assert!(answer.starts_with("-READONLY"), "{answer}");
     assert_eq!(world.primary("sessions").await, "sessions-001");
-    world.machine.kill(&world.workload(old));
+    world.host.machine.kill(&world.workload(old));
     let began = Instant::now();
     poll::until("another primary", || async {
         (world.resolve(&ends.primary).await == [replica]).then_some(())
@@ -144,7 +144,7 @@ async fn a_control_plane_that_starts_again_adopts_the_nodes_and_a_deletion_leave
     let (mut world, ends) = raised(83).await;
     written(&world, &ends, "kept").await;
     read_back(&world, &ends, "kept").await;
-    let before = world.machine.pids();
+    let before = world.host.machine.pids();
     world.restart().await;
     let old = world.resolve(&ends.primary).await[0];
     poll::until("the cache to be adopted", || async {
@@ -152,8 +152,8 @@ async fn a_control_plane_that_starts_again_adopts_the_nodes_and_a_deletion_leave
         Some(())
     })
     .await;
-    assert_eq!(world.machine.pids(), before);
-    world.machine.kill(&world.workload(old));
+    assert_eq!(world.host.machine.pids(), before);
+    world.host.machine.kill(&world.workload(old));
     poll::until("another primary", || async {
         (world.resolve(&ends.primary).await != [old]).then_some(())
     })
@@ -170,8 +170,8 @@ async fn a_control_plane_that_starts_again_adopts_the_nodes_and_a_deletion_leave
     .await;
     let again = world.root().call(input).await.unwrap_err();
     assert_eq!(again.code, "ReplicationGroupNotFoundFault");
-    assert!(world.machine.running().is_empty());
-    assert_eq!(world.addresses.deleted.lock().unwrap().len(), 2);
+    assert!(world.host.machine.running().is_empty());
+    assert_eq!(world.host.addresses.deleted().len(), 2);
     assert!(world.resolve(&ends.primary).await.is_empty());
     assert!(world.resolve(&ends.reader).await.is_empty());
 }

@@ -47,7 +47,7 @@ async fn a_multi_az_instance_survives_its_primary_and_the_control_plane() {
     let old = world.resolve(&before).await;
 
     // Adopted, not restarted.
-    let running = world.machine.running();
+    let running = world.host.machine.running();
     assert_eq!(running.len(), 2);
     world.restart().await;
     assert_eq!(count(&world, "writer").await, Some(3));
@@ -71,10 +71,10 @@ async fn a_multi_az_instance_survives_its_primary_and_the_control_plane() {
         if zone(&now) == zone(&before) {
             return Some(());
         }
-        if world.machine.running().len() == 2 && began.elapsed().as_secs() >= 5 {
+        if world.host.machine.running().len() == 2 && began.elapsed().as_secs() >= 5 {
             let number = if zone(&after) == zone(&before) { 1 } else { 2 };
             let resource = now.dbi_resource_id.clone()?.to_ascii_lowercase();
-            world.machine.kill(&format!("rds-{resource}-{number}"));
+            world.host.machine.kill(&format!("rds-{resource}-{number}"));
             // One kill is enough: what follows is the cluster's work.
             poll::until("the name to move", || async {
                 let now = world.instance("writer").await?;
@@ -148,7 +148,7 @@ async fn a_replica_follows_and_a_snapshot_holds_the_data() {
         world.instance("source").await.is_none().then_some(())
     })
     .await;
-    assert_eq!(world.addresses.deleted.lock().unwrap().len(), 1);
+    assert_eq!(world.host.addresses.deleted().len(), 1);
     let restore = rds::RestoreDBInstanceFromDBSnapshotInput {
         db_instance_identifier: "restored".to_owned(),
         db_snapshot_identifier: Some("kept".to_owned()),
@@ -225,7 +225,7 @@ async fn parameters_reach_the_engine_and_a_stopped_instance_starts_again() {
         (status == "stopped").then_some(())
     })
     .await;
-    assert!(world.machine.running().is_empty());
+    assert!(world.host.machine.running().is_empty());
     let start = rds::StartDBInstanceInput { db_instance_identifier, ..Default::default() };
     root.call(start).await.unwrap();
     world.available("shop").await;
@@ -283,8 +283,8 @@ async fn postgres_runs_in_two_zones_and_leaves_a_final_snapshot() {
         world.instance("books").await.is_none().then_some(())
     })
     .await;
-    assert_eq!(world.addresses.deleted.lock().unwrap().len(), 2);
-    assert!(world.machine.running().is_empty());
+    assert_eq!(world.host.addresses.deleted().len(), 2);
+    assert!(world.host.machine.running().is_empty());
     let snapshots = rds::DescribeDBSnapshotsInput {
         db_snapshot_identifier: Some("last".to_owned()),
         ..Default::default()
