@@ -78,6 +78,13 @@ pub trait Machine: Send + Sync + 'static {
     /// one that ended, until it is removed.
     async fn console(&self, zone: &Zone, id: &str, max_bytes: usize) -> Result<Vec<u8>>;
 
+    /// Whether a zone was killed and is to stay down until it is started again: nothing can be
+    /// started there. A machine whose zones cannot be killed has none.
+    fn is_down(&self, zone: &Zone) -> bool {
+        let _ = zone;
+        false
+    }
+
     /// What happens from now on in all zones. A receiver that lags must list again.
     fn events(&self) -> broadcast::Receiver<Event>;
 

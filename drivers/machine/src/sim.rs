@@ -208,6 +208,10 @@ impl Machine for SimMachine {
         Ok(())
     }
 
+    fn is_down(&self, zone: &Zone) -> bool {
+        self.table().down.contains(zone)
+    }
+
     async fn reboot(&self, zone: &Zone, id: &str) -> Result<()> {
         self.require_running(zone, id)?;
         self.end(zone, id, Exit::PoweredOff);

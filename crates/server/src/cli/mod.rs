@@ -10,6 +10,7 @@ mod prepare;
 mod progress;
 mod reset;
 mod status;
+mod trust;
 mod up;
 mod why;
 
@@ -43,6 +44,8 @@ enum Command {
     Down,
     /// Print the variables that point AWS clients at the region, for `eval`.
     Env,
+    /// Tell how clients come to trust the region's certificates.
+    Trust,
     /// Show zones, workloads, services and resource use.
     Status(status::Status),
     /// Show what this host can and cannot do, and the command that mends it.
@@ -80,6 +83,8 @@ pub(crate) fn main() -> ExitCode {
         .or_else(|| std::env::var_os("SKYHOLD_DATA_DIR").map(PathBuf::from))
         .unwrap_or_else(Paths::default_data);
     let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+    // Names on the host are made of it: the same folder must always be written the same way.
+    let data_dir: PathBuf = data_dir.components().collect();
     let paths = Paths::new(&data_dir);
     match run(cli.command, &paths) {
         Ok(code) => code,
@@ -95,6 +100,7 @@ fn run(command: Command, paths: &Paths) -> Result<ExitCode> {
         Command::Up(up) => up.run(paths),
         Command::Down => start::down(paths),
         Command::Env => env::run(paths),
+        Command::Trust => trust::run(paths),
         Command::Status(status) => status.run(paths),
         Command::Doctor(doctor) => doctor.run(paths),
         Command::Demo(demo) => demo.run(paths),

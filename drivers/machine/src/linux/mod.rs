@@ -19,7 +19,7 @@ use tokio::sync::broadcast;
 use crate::error::{Doing as _, Error, Result};
 use crate::spec::{Event, EventKind, Exec, Output, Stop, WorkloadSpec, WorkloadStatus};
 use crate::zone::protocol::{Action, Bytes, Reply};
-use crate::zone::{ZoneOptions, zone_folder};
+use crate::zone::{ZoneOptions, remove_console, sweep_zone, zone_folder};
 use crate::{CALL_TIMEOUT, Machine};
 
 use connection::Connection;
@@ -31,6 +31,10 @@ const SUPERVISOR_START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a supervisor may take over what itself waits for slow things.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// The most that any workload gets to end when all of them are to. What must survive a power cut
+/// survives a kill.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 
 /// The file that keeps a killed zone from being started again.
 const KILLED: &str = "killed";
@@ -109,10 +113,11 @@ impl LinuxMachine {
         fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
         let file = folder.join(KILLED);
         fs::write(&file, b"").doing(|| format!("write {}", file.display()))?;
-        let Some(connection) = connection else { return Ok(()) };
-        connection.kill_group()?;
-        connection.closed().await;
-        Ok(())
+        if let Some(connection) = connection {
+            connection.kill_group()?;
+            connection.closed().await;
+        }
+        self.shared.sweep(zone).await
     }
 
     /// Brings a killed zone back: an empty supervisor. What should run in it must be started.
@@ -136,8 +141,8 @@ impl LinuxMachine {
         self.shared.is_killed(zone)
     }
 
-    /// Stops all workloads, each in its own way and grace, and then all supervisors, also those
-    /// that an earlier control plane left running.
+    /// Stops all workloads, each in its own way and grace but at most half a minute, and then all
+    /// supervisors, also those that an earlier control plane left running.
     ///
     /// # Errors
     ///
@@ -210,9 +215,7 @@ impl Shared {
         if let Some(connection) = link.connection().clone() {
             return Ok(connection);
         }
-        let options = &self.options;
-        let zone_options =
-            ZoneOptions::new(zone.clone(), options.run_dir.clone(), options.data_dir.clone());
+        let zone_options = self.zone_options(zone);
         let connection = match Connection::open(self, &zone_options).await {
             Ok(connection) => connection,
             Err(_) => {
@@ -225,6 +228,18 @@ impl Shared {
         Ok(connection)
     }
 
+    fn zone_options(&self, zone: &Zone) -> ZoneOptions {
+        let options = &self.options;
+        ZoneOptions::new(zone.clone(), options.run_dir.clone(), options.data_dir.clone())
+    }
+
+    /// Removes what a supervisor that is gone left behind.
+    async fn sweep(&self, zone: &Zone) -> Result<()> {
+        let options = self.zone_options(zone);
+        let sweeping = tokio::task::spawn_blocking(move || sweep_zone(&options));
+        sweeping.await.map_err(|error| Error::Refused(error.to_string()))?
+    }
+
     /// The connection to a zone's supervisor if one runs; none is started.
     async fn running(self: &Arc<Self>, zone: &Zone) -> Result<Option<Arc<Connection>>> {
         let link = self.link(zone)?;
@@ -233,19 +248,16 @@ impl Shared {
         if current.is_some() {
             return Ok(current);
         }
-        let options = &self.options;
-        let zone_options =
-            ZoneOptions::new(zone.clone(), options.run_dir.clone(), options.data_dir.clone());
-        let opened = Connection::open(self, &zone_options).await.ok();
+        let opened = Connection::open(self, &self.zone_options(zone)).await.ok();
         link.connection().clone_from(&opened);
         Ok(opened)
     }
 
-    /// Ends a zone's supervisor, if it runs.
+    /// Ends a zone's supervisor, if it runs, and removes what one that was killed left.
     async fn end(self: &Arc<Self>, zone: &Zone) -> Result<()> {
-        let Some(connection) = self.running(zone).await? else { return Ok(()) };
+        let Some(connection) = self.running(zone).await? else { return self.sweep(zone).await };
         connection.expect_end();
-        let how = Stop::Graceful { grace: None };
+        let how = Stop::Graceful { grace: Some(SHUTDOWN_GRACE) };
         let answer = connection.ask(Action::Shutdown { how }, REQUEST_TIMEOUT).await;
         match answer {
             // It ends so fast that the answer may be lost.
@@ -336,7 +348,12 @@ impl Machine for LinuxMachine {
     }
 
     async fn remove(&self, zone: &Zone, id: &str) -> Result<()> {
-        self.tell(zone, Action::Remove { id: id.to_owned() }).await
+        let removed = self.tell(zone, Action::Remove { id: id.to_owned() }).await;
+        if let Err(Error::ZoneDown { .. }) = &removed {
+            // What ran there ended with its zone; its console is all that is left of it.
+            remove_console(&self.shared.zone_options(zone), id)?;
+        }
+        removed
     }
 
     async fn reboot(&self, zone: &Zone, id: &str) -> Result<()> {
@@ -358,6 +375,10 @@ impl Machine for LinuxMachine {
     async fn console(&self, zone: &Zone, id: &str, max_bytes: usize) -> Result<Vec<u8>> {
         let action = Action::Console { id: id.to_owned(), max_bytes };
         bytes(self.ask(zone, action, REQUEST_TIMEOUT).await?)
+    }
+
+    fn is_down(&self, zone: &Zone) -> bool {
+        self.is_killed(zone)
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

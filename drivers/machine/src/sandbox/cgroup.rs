@@ -247,11 +247,15 @@ impl Group {
                 return write(&file, "1");
             }
         }
-        self.set_frozen(true)?;
+        // A group that a removal cut short left in some hierarchies only cannot be held still.
+        let freezes = self.unified.is_some() || self.first.contains_key("freezer");
+        if freezes {
+            self.set_frozen(true)?;
+        }
         for folder in self.folders() {
             kill_tree(folder);
         }
-        self.set_frozen(false)
+        if freezes { self.set_frozen(false) } else { Ok(()) }
     }
 
     /// Removes the emptied groups. The kernel takes a moment to count the dead out.
@@ -363,6 +367,20 @@ fn children(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sweep_removes_a_group_that_is_left_in_one_hierarchy_only() {
+        let host = tempfile::tempdir().unwrap();
+        let place = |name: &str| host.path().join(name);
+        for name in ["memory", "freezer", "memory/skyhold-1-i-a", "memory/skyhold-2-i-b"] {
+            fs::create_dir(place(name)).unwrap();
+        }
+        let first = ["memory", "freezer"].map(|name| (name.to_owned(), place(name)));
+        let found = Hierarchies { unified: None, first: first.into() };
+        found.sweep("skyhold-1-").unwrap();
+        assert!(!place("memory/skyhold-1-i-a").exists());
+        assert!(place("memory/skyhold-2-i-b").exists());
+    }
 
     #[test]
     fn controllers_are_found_on_both_versions() {

@@ -23,6 +23,9 @@ use base::Zone;
 
 use crate::error::{Error, Result, chain};
 
+pub(crate) use run::sweep_zone;
+pub(crate) use workload::remove_console;
+
 /// What a supervisor must know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneOptions {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base::Timestamp;
 use md5::{Digest as _, Md5};
@@ -17,6 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Doing as _, Error, Result};
 use crate::ids::IdRanges;
 use crate::sandbox::cgroup::Hierarchies;
+use crate::sandbox::loops::pause;
 use crate::sandbox::syscall;
 use crate::spec::{EventKind, Stop, WorkloadStatus};
 
@@ -26,6 +28,10 @@ use super::{ZoneOptions, serve, zone_folder};
 
 /// Where the ranges of ids in use are noted, for all regions of the host. They end with it.
 const ID_RANGES: &str = "/run/skyhold/id-ranges";
+
+/// How long a supervisor that was killed may still hold its lock.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+const END_STEP: Duration = Duration::from_millis(5);
 
 /// What all threads of a supervisor share.
 pub(super) struct Supervisor {
@@ -62,13 +68,8 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
     }
     let _lock = claim(&folder)?;
     let hierarchies = Hierarchies::detect()?;
-    let tag = Md5::digest(folder.as_os_str().as_encoded_bytes());
-    let tag: String = tag.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let group_prefix = format!("skyhold-{tag}-");
-    hierarchies.sweep(&group_prefix)?;
-    sweep_mounts(&folder.join("mounts"))?;
-    let ids = IdRanges::new(Path::new(ID_RANGES));
-    ids.sweep(&group_prefix)?;
+    let group_prefix = group_prefix(&folder);
+    let ids = sweep(&folder, &hierarchies, &group_prefix)?;
     let (jobs, todo) = channel();
     let supervisor = Arc::new(Supervisor {
         ids,
@@ -87,6 +88,46 @@ pub(super) fn supervise(options: ZoneOptions) -> Result<()> {
     // What is not there is as good as deleted.
     let _ = fs::remove_file(&options.socket);
     Ok(())
+}
+
+/// What the names of all groups of a zone start with.
+fn group_prefix(folder: &Path) -> String {
+    let tag = Md5::digest(folder.as_os_str().as_encoded_bytes());
+    let tag: String = tag.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("skyhold-{tag}-")
+}
+
+/// Ends and removes what a supervisor that was killed left behind.
+fn sweep(folder: &Path, hierarchies: &Hierarchies, group_prefix: &str) -> Result<IdRanges> {
+    hierarchies.sweep(group_prefix)?;
+    sweep_mounts(&folder.join("mounts"))?;
+    let ids = IdRanges::new(Path::new(ID_RANGES));
+    ids.sweep(group_prefix)?;
+    Ok(ids)
+}
+
+/// Removes what the zone's last supervisor left behind, if it ended without doing so itself.
+/// Blocks until the last of it is gone.
+///
+/// # Errors
+///
+/// When a supervisor serves the zone, or something cannot be removed.
+pub(crate) fn sweep_zone(options: &ZoneOptions) -> Result<()> {
+    let folder = zone_folder(&options.run_dir, &options.zone);
+    if !folder.join("mounts").exists() {
+        return Ok(());
+    }
+    let mut waited = Duration::ZERO;
+    let _lock = loop {
+        match claim(&folder) {
+            Ok(lock) => break lock,
+            // A process that is being killed lets go of its socket before its lock.
+            Err(_) if waited < END_TIMEOUT => pause(END_STEP),
+            Err(error) => return Err(error),
+        }
+        waited = waited.saturating_add(END_STEP);
+    };
+    sweep(&folder, &Hierarchies::detect()?, &group_prefix(&folder)).map(drop)
 }
 
 /// A host that shuts down asks all its processes to end: workloads get their grace.
@@ -193,19 +234,19 @@ impl Supervisor {
         workloads.iter().map(|workload| workload.status()).collect()
     }
 
-    /// Stops everything, all at once.
+    /// Stops everything, all at once, each with its own grace but at most the one that is given.
     pub(super) fn stop_all(&self, how: Stop) {
         let workloads: Vec<_> = self.table().values().cloned().collect();
         std::thread::scope(|scope| {
             for workload in &workloads {
-                scope.spawn(|| workload.stop(how));
+                scope.spawn(|| workload.stop(workload.at_most(how)));
             }
         });
     }
 
     /// Where a workload's console is kept on disk.
     pub(super) fn console_path(&self, id: &str) -> PathBuf {
-        self.folder.join("consoles").join(id)
+        console_path(&self.folder, id)
     }
 
     /// Tells all connections.
@@ -225,6 +266,11 @@ impl Supervisor {
     fn table(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Workload>>> {
         self.workloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where a workload's console is kept in a zone's folder.
+pub(super) fn console_path(folder: &Path, id: &str) -> PathBuf {
+    folder.join("consoles").join(id)
 }
 
 /// The machine's time: what is observed on it is stamped with it.

@@ -19,9 +19,9 @@ use crate::{CALL_TIMEOUT, CONSOLE_MAX};
 use super::console::Console;
 use super::control::ControlClient;
 use super::keeper::Keeper;
-use super::run::{Supervisor, now};
-use super::serve;
+use super::run::{Supervisor, console_path, now};
 use super::start::{self, LAUNCH_TIMEOUT, next_report};
+use super::{ZoneOptions, serve, zone_folder};
 
 /// How long a killed workload may take to be gone: its disk is written and unmounted.
 const KILL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -124,9 +124,19 @@ pub(super) fn remove(supervisor: &Arc<Supervisor>, id: &str) -> Result<()> {
         workload.stop(Stop::Kill)?;
         supervisor.forget(id);
     }
-    match fs::remove_file(supervisor.console_path(id)) {
+    delete_console(&supervisor.console_path(id))
+}
+
+/// Deletes the console of a workload whose zone has no supervisor.
+pub(crate) fn remove_console(options: &ZoneOptions, id: &str) -> Result<()> {
+    require_name(id)?;
+    delete_console(&console_path(&zone_folder(&options.run_dir, &options.zone), id))
+}
+
+fn delete_console(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).doing(|| format!("delete the console of {id}"))
+            Err(error).doing(|| format!("delete {}", path.display()))
         }
         Ok(()) | Err(_) => Ok(()),
     }
@@ -153,6 +163,15 @@ impl Workload {
             Phase::Ended { exit, at } => State::Exited { exit: *exit, at: *at },
         };
         WorkloadStatus { id: self.id.clone(), state, observed: now() }
+    }
+
+    /// `how` with no more grace than it has of its own.
+    pub(super) fn at_most(&self, how: Stop) -> Stop {
+        let own = self.life().spec.stop.grace;
+        match how {
+            Stop::Graceful { grace: Some(most) } => Stop::Graceful { grace: Some(most.min(own)) },
+            Stop::Graceful { grace: None } | Stop::Kill => how,
+        }
     }
 
     /// Stops it; returns when none of its processes is left and its disks are free.
