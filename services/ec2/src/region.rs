@@ -3,11 +3,12 @@
 use base::{Region, Zone};
 use ec2_api::{
     AccountAttribute, AccountAttributeName, AccountAttributeValue, AvailabilityZone,
-    AvailabilityZoneOptInStatus, AvailabilityZoneState, DescribeAccountAttributesInput,
-    DescribeAccountAttributesOutput, DescribeAvailabilityZonesInput,
-    DescribeAvailabilityZonesOutput, DescribeManagedPrefixListsInput,
-    DescribeManagedPrefixListsOutput, DescribePrefixListsInput, DescribePrefixListsOutput,
-    DescribeRegionsInput, DescribeRegionsOutput, ManagedPrefixList, PrefixList, PrefixListState,
+    AvailabilityZoneMessage, AvailabilityZoneOptInStatus, AvailabilityZoneState,
+    DescribeAccountAttributesInput, DescribeAccountAttributesOutput,
+    DescribeAvailabilityZonesInput, DescribeAvailabilityZonesOutput,
+    DescribeManagedPrefixListsInput, DescribeManagedPrefixListsOutput, DescribePrefixListsInput,
+    DescribePrefixListsOutput, DescribeRegionsInput, DescribeRegionsOutput, ManagedPrefixList,
+    PrefixList, PrefixListState,
 };
 use kernel::Service;
 
@@ -42,6 +43,19 @@ pub(crate) fn zone_from(region: &Region, name: Option<&str>, id: Option<&str>) -
             known.join(", ")
         ))
     })
+}
+
+/// Whether a zone was lost and nothing can run in it.
+pub(crate) fn is_down(ctx: &Ctx, zone: &Zone) -> bool {
+    ctx.drivers.machine.is_down(zone)
+}
+
+/// Refuses what is to run in a zone that was lost, as AWS does where it has no capacity.
+pub(crate) fn require_up(ctx: &Ctx, zone: &Zone, instance_type: String) -> Result<()> {
+    if is_down(ctx, zone) {
+        return Err(Error::InsufficientInstanceCapacity(instance_type, zone.to_string()));
+    }
+    Ok(())
 }
 
 /// The domain of private host names.
@@ -100,7 +114,7 @@ pub(crate) async fn describe_regions(
 
 const ZONE_FIELDS: &[Field<AvailabilityZone>] = &[
     ("group-name", |zone| listing::text(zone.group_name.as_ref())),
-    ("message", |_| Vec::new()),
+    ("message", |zone| zone.messages.iter().filter_map(|told| told.message.clone()).collect()),
     ("opt-in-status", |zone| listing::shown(zone.opt_in_status)),
     ("parent-zone-id", |_| Vec::new()),
     ("parent-zone-name", |_| Vec::new()),
@@ -118,12 +132,18 @@ pub(crate) async fn describe_availability_zones(
     ctx: Ctx,
     input: DescribeAvailabilityZonesInput,
 ) -> Result<DescribeAvailabilityZonesOutput> {
+    let lost = || AvailabilityZoneMessage { message: Some("The zone was lost.".to_owned()) };
     let described = |zone: Zone| AvailabilityZone {
+        messages: is_down(&ctx, &zone).then(lost).into_iter().collect(),
         group_name: Some(format!("{}-zg-1", ctx.region)),
         network_border_group: Some(ctx.region.to_string()),
         opt_in_status: Some(AvailabilityZoneOptInStatus::OptInNotRequired),
         region_name: Some(ctx.region.to_string()),
-        state: Some(AvailabilityZoneState::Available),
+        state: Some(if is_down(&ctx, &zone) {
+            AvailabilityZoneState::Unavailable
+        } else {
+            AvailabilityZoneState::Available
+        }),
         zone_id: Some(zone.zone_id()),
         zone_name: Some(zone.to_string()),
         zone_type: Some("availability-zone".to_owned()),

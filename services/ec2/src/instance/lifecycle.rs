@@ -16,6 +16,7 @@ use super::store::{How, INSTANCES, Instance, Reason, State};
 use crate::Ctx;
 use crate::error::{Error, Result, refuse};
 use crate::maker::Maker;
+use crate::region;
 
 /// The instances called `ids`, each once; all must be there.
 pub(super) fn all_named(tx: &ReadTx<'_>, ids: &[String]) -> Result<Vec<Instance>> {
@@ -90,6 +91,7 @@ pub(crate) async fn start_instances(
                             instance.id
                         )));
                     }
+                    region::require_up(&ctx, &instance.zone, instance.instance_type.clone())?;
                     network::give_public_address(tx, Maker::of(&ctx), &instance)?;
                     instance.become_state(State::Pending, None, ctx.now());
                     instance.transition = String::new();

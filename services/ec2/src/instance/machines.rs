@@ -139,6 +139,7 @@ async fn start_again(ctx: &TaskCtx, place: &Place, instance: &Instance) -> Resul
         let should_run = kept.state == State::Running && kept.imaging.is_none();
         if should_run {
             kept.become_state(State::Pending, None, now);
+            kept.launched = now;
             kept.reboot = false;
             // It ran before: if it does not start now it stops and does not end.
             kept.lost = true;
@@ -170,6 +171,7 @@ async fn in_zone(ctx: &TaskCtx, zone: &Zone) -> Result<Vec<(Scope, Instance)>> {
 }
 
 async fn lost(ctx: &TaskCtx, zone: &Zone) -> Result<()> {
+    ctx.wake("ec2.resolver");
     for (scope, instance) in in_zone(ctx, zone).await? {
         lose(ctx, &Place::of(ctx, &scope), &instance).await?;
     }
@@ -178,6 +180,7 @@ async fn lost(ctx: &TaskCtx, zone: &Zone) -> Result<()> {
 
 /// A zone can be reached again: what it should hold and does not is started.
 async fn back(ctx: &TaskCtx, zone: &Zone) -> Result<()> {
+    ctx.wake("ec2.resolver");
     let here = in_zone(ctx, zone).await?;
     let workloads = match ctx.drivers.machine.list(zone).await {
         Err(MachineError::ZoneDown { .. }) => return Ok(()),
@@ -192,6 +195,7 @@ async fn back(ctx: &TaskCtx, zone: &Zone) -> Result<()> {
             if waits {
                 attachment::instance_started(tx, maker, &kept.id)?;
                 kept.become_state(State::Pending, None, now);
+                kept.launched = now;
             }
             Ok(waits)
         };

@@ -46,11 +46,12 @@ pub(crate) fn private_domain(region: &Region) -> String {
 }
 
 /// What `settings` ask for, checked against what is there. `count` instances are to share it.
+/// Where they leave the zone open it is one of `usable`.
 pub(super) fn plan(
     tx: &ReadTx<'_>,
     maker: Maker<'_>,
     settings: &Settings,
-    zone: Option<&Zone>,
+    (zone, usable): (Option<&Zone>, &[Zone]),
     groups_max: u64,
     (instance_type, count): (InstanceType, usize),
 ) -> Result<Plan> {
@@ -58,7 +59,10 @@ pub(super) fn plan(
     let existing = own.existing.as_deref().map(|id| free(tx, id)).transpose()?;
     let subnet = match &existing {
         Some(eni) => subnet::get(tx, eni.subnet.as_str())?,
-        None => subnet_for(tx, maker, own.subnet.as_deref(), zone)?,
+        None => {
+            let zones = zone.map_or(usable, std::slice::from_ref);
+            subnet_for(tx, maker, own.subnet.as_deref(), zones)?
+        }
     };
     if let Some(zone) = zone
         && *zone != subnet.zone
@@ -169,14 +173,14 @@ fn subnet_for(
     tx: &ReadTx<'_>,
     maker: Maker<'_>,
     id: Option<&str>,
-    zone: Option<&Zone>,
+    zones: &[Zone],
 ) -> Result<Subnet> {
     if let Some(id) = id {
         return subnet::get(tx, id);
     }
     let vpc = default_vpc::find(tx)?.ok_or(Error::VpcIdNotSpecified)?;
     let mut subnets = default_vpc::subnets(tx)?;
-    subnets.retain(|subnet| zone.is_none_or(|zone| *zone == subnet.zone));
+    subnets.retain(|subnet| zones.contains(&subnet.zone));
     let count = u64::try_from(subnets.len()).unwrap_or(0);
     if count == 0 {
         return Err(Error::MissingInput(format!(

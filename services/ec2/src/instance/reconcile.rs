@@ -132,6 +132,11 @@ async fn start(ctx: &TaskCtx, place: &Place, instance: Instance) -> Outcome {
         return give_up(ctx, place, &instance, "Client.InternalError", why).await;
     };
     if !up {
+        if ctx.drivers.machine.is_down(&instance.zone) {
+            let zone = instance.zone.to_string();
+            let error = MachineError::ZoneDown { zone }.into();
+            return launch_failed(ctx, place, &instance, error).await;
+        }
         // The fabric's report wakes this task.
         return Ok(Next::Idle);
     }

@@ -17,7 +17,7 @@ use crate::maker::{Maker, requester_of};
 use crate::volume::{self, NewVolume};
 use crate::vpc::store::Interface;
 use crate::vpc::{default_vpc, security_group};
-use crate::{key_pair, launch_template, tags};
+use crate::{key_pair, launch_template, region, tags};
 
 const OPERATION: &str = "RunInstances";
 
@@ -239,9 +239,12 @@ fn make_all(
 ) -> Result<()> {
     let (maker, settings) = (Maker::of(ctx), &launch.settings);
     let zone = settings.zone(ctx)?;
+    let mut usable = ctx.region.zones();
+    usable.retain(|zone| !region::is_down(ctx, zone));
     let (min, max) = launch.counts;
     let kind = (launch.instance_type, max);
-    let plan = network::plan(tx, maker, settings, zone.as_ref(), groups_max, kind)?;
+    let plan = network::plan(tx, maker, settings, (zone.as_ref(), &usable), groups_max, kind)?;
+    region::require_up(ctx, &plan.subnet.zone, launch.instance_type.name())?;
     let key = match &settings.key_name {
         None => None,
         Some(name) => {

@@ -98,9 +98,16 @@ pub(crate) async fn run(ctx: TaskCtx, zone: String) -> std::result::Result<Next,
     if built.is_empty() {
         return Ok(Next::Idle);
     }
+    let told = ctx.store.read(|tx| tx.get(&TOLD, &zone)).await?;
+    if ctx.drivers.machine.is_down(&zone) {
+        if told.is_some() {
+            tracing::warn!(%zone, "the zone was lost; another answers its names and metadata");
+            ctx.store.write(|tx| tx.delete(&TOLD, &zone)).await?;
+        }
+        return Ok(Next::Poll(LOOK));
+    }
     let (config, fingerprint) = config_of(&ctx).await?;
     let pid = running(&ctx, &zone).await?;
-    let told = ctx.store.read(|tx| tx.get(&TOLD, &zone)).await?;
     if told.is_some_and(|told| told.pid == pid && told.fingerprint == fingerprint) {
         return Ok(Next::Poll(LOOK));
     }

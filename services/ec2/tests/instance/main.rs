@@ -4,9 +4,11 @@
 
 mod access;
 mod cfn;
+mod changes;
 mod images;
 mod keys;
 mod launch;
 mod lifecycle;
 mod region;
 mod templates;
+mod zones;

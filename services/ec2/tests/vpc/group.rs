@@ -199,3 +199,39 @@ async fn a_group_that_is_named_or_used_stays() {
     let default = lab.root.call(input).await.unwrap().security_groups.remove(0);
     assert_eq!(code(lab.root.call(delete(&default.group_id.unwrap())).await), "CannotDelete");
 }
+
+#[tokio::test]
+async fn a_rule_for_what_goes_out_is_made_and_described() {
+    let lab = Lab::start().await;
+    let vpc = lab.vpc("10.0.0.0/16").await;
+    let id = group(&lab, &vpc, "web").await.unwrap();
+    let let_out = |group: &str| AuthorizeSecurityGroupEgressInput {
+        group_id: group.to_owned(),
+        ip_permissions: vec![tcp(443, "10.0.0.0/8")],
+        ..Default::default()
+    };
+    let made = lab.root.call(let_out(&id)).await.unwrap().security_group_rules;
+    assert_eq!((made[0].is_egress, made[0].from_port), (Some(true), Some(443)));
+    assert_eq!(code(lab.root.call(let_out(&id)).await), "InvalidPermission.Duplicate");
+    let missing = lab.root.call(let_out("sg-0123456789abcdef0")).await;
+    assert_eq!(code(missing), "InvalidGroup.NotFound");
+    let rule = made[0].security_group_rule_id.clone().unwrap();
+    let update = |rule: &str| UpdateSecurityGroupRuleDescriptionsEgressInput {
+        group_id: Some(id.clone()),
+        security_group_rule_descriptions: vec![SecurityGroupRuleDescription {
+            security_group_rule_id: Some(rule.to_owned()),
+            description: Some("to the others".to_owned()),
+        }],
+        ..Default::default()
+    };
+    lab.root.call(update(&rule)).await.unwrap();
+    let unknown = lab.root.call(update("sgr-0123456789abcdef0")).await;
+    assert_eq!(code(unknown), "InvalidSecurityGroupRuleId.NotFound");
+    let input = DescribeSecurityGroupRulesInput {
+        security_group_rule_ids: vec![rule],
+        ..Default::default()
+    };
+    let told = lab.root.call(input).await.unwrap().security_group_rules.remove(0);
+    assert_eq!(told.description.as_deref(), Some("to the others"));
+    assert!(describe(&lab, &id).await.ip_permissions.is_empty());
+}

@@ -230,6 +230,27 @@ async fn a_new_acl_denies_until_it_has_entries() {
     lab.root.call(entry(&id, 100)).await.unwrap();
     assert_eq!(code(lab.root.call(entry(&id, 100)).await), "NetworkAclEntryAlreadyExists");
     assert_eq!(code(lab.root.call(entry(&id, 32767)).await), "InvalidParameterValue");
+    let other = |number: i32, cidr: &str| ReplaceNetworkAclEntryInput {
+        network_acl_id: id.clone(),
+        rule_number: number,
+        protocol: "17".to_owned(),
+        rule_action: RuleAction::Deny,
+        egress: false,
+        cidr_block: Some(cidr.to_owned()),
+        port_range: Some(PortRange { from: Some(53), to: Some(53) }),
+        ..Default::default()
+    };
+    lab.root.call(other(100, "10.0.0.0/8")).await.unwrap();
+    assert_eq!(code(lab.root.call(other(100, "nowhere")).await), "InvalidParameterValue");
+    let unknown = lab.root.call(other(101, "10.0.0.0/8")).await;
+    assert_eq!(code(unknown), "InvalidNetworkAclEntry.NotFound");
+    let network_acl_ids = vec![id.clone()];
+    let input = DescribeNetworkAclsInput { network_acl_ids, ..Default::default() };
+    let told = lab.root.call(input).await.unwrap().network_acls.remove(0).entries;
+    let replaced = told.iter().find(|e| e.rule_number == Some(100)).unwrap();
+    assert_eq!(replaced.rule_action, Some(RuleAction::Deny));
+    assert_eq!(replaced.protocol.as_deref(), Some("17"));
+    assert_eq!(replaced.cidr_block.as_deref(), Some("10.0.0.0/8"));
     let no_ports = CreateNetworkAclEntryInput { port_range: None, ..entry(&id, 110) };
     assert_eq!(code(lab.root.call(no_ports).await), "MissingParameter");
     let filters = vec![filter("association.subnet-id", &subnet)];
@@ -283,8 +304,21 @@ async fn dhcp_options_are_kept_while_used() {
     lab.root.call(associate(&dhcp_options_id)).await.unwrap();
     let delete = DeleteDhcpOptionsInput { dhcp_options_id: dhcp_options_id.clone(), dry_run: None };
     assert_eq!(code(lab.root.call(delete.clone()).await), "DependencyViolation");
+    let ask = |id: &str| DescribeDhcpOptionsInput {
+        dhcp_options_ids: vec![id.to_owned()],
+        ..Default::default()
+    };
+    let told = lab.root.call(ask(&dhcp_options_id)).await.unwrap().dhcp_options.remove(0);
+    let configuration = &told.dhcp_configurations[0];
+    assert_eq!(configuration.key.as_deref(), Some("domain-name"));
+    assert_eq!(configuration.values[0].value.as_deref(), Some("example.internal"));
+    let filters = vec![filter("key", "domain-name"), filter("value", "example.internal")];
+    let input = DescribeDhcpOptionsInput { filters, ..Default::default() };
+    assert_eq!(lab.root.call(input).await.unwrap().dhcp_options, [told]);
     lab.root.call(associate("default")).await.unwrap();
     lab.root.call(delete).await.unwrap();
+    let gone = lab.root.call(ask(&dhcp_options_id)).await;
+    assert_eq!(code(gone), "InvalidDhcpOptionID.NotFound");
     assert_eq!(
         code(lab.root.call(associate(&dhcp_options_id)).await),
         "InvalidDhcpOptionID.NotFound"
