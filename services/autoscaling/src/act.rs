@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base::Timestamp;
 use ec2_api::{
+    AvailabilityZone, AvailabilityZoneState, DescribeAvailabilityZonesInput,
     DescribeInstancesInput, LaunchTemplateSpecification, Placement, RunInstancesInput, Tag,
     TagSpecification, TerminateInstancesInput,
 };
@@ -23,6 +25,8 @@ type Result<T> = std::result::Result<T, TaskError>;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) state: String,
+    /// When it was last started.
+    pub(crate) launched: Option<Timestamp>,
     pub(crate) is_alive: bool,
     pub(crate) is_unhealthy_target: bool,
     /// Target groups that still know the instance.
@@ -41,17 +45,20 @@ pub(crate) async fn look(run: &Run, group: &Group) -> Result<BTreeMap<String, Se
             instance_ids: vec![id.clone()],
             ..DescribeInstancesInput::default()
         };
-        let state = match run.client.call(input).await {
+        let (state, launched) = match run.client.call(input).await {
             Ok(found) => {
                 let instance = found.reservations.into_iter().flat_map(|r| r.instances).next();
+                let launched = instance.as_ref().and_then(|instance| instance.launch_time);
                 let name = instance.and_then(|i| i.state).and_then(|state| state.name);
-                name.map(|name| name.as_str().to_owned()).unwrap_or_default()
+                (name.map(|name| name.as_str().to_owned()).unwrap_or_default(), launched)
             }
-            Err(error) if error.code.starts_with("InvalidInstanceID") => "terminated".to_owned(),
+            Err(error) if error.code.starts_with("InvalidInstanceID") => {
+                ("terminated".to_owned(), None)
+            }
             Err(error) => return Err(error.into()),
         };
         let is_alive = state == "pending" || state == "running";
-        seen.insert(id, Seen { state, is_alive, ..Seen::default() });
+        seen.insert(id, Seen { state, launched, is_alive, ..Seen::default() });
     }
     for arn in group.target_groups.iter().chain(&group.leaving_target_groups) {
         let input = DescribeTargetHealthInput {
@@ -73,6 +80,14 @@ pub(crate) async fn look(run: &Run, group: &Group) -> Result<BTreeMap<String, Se
         }
     }
     Ok(seen)
+}
+
+/// The zones in which nothing can be launched now.
+pub(crate) async fn lost_zones(run: &Run) -> Result<Vec<String>> {
+    let described = run.client.call(DescribeAvailabilityZonesInput::default()).await?;
+    let is_lost = |zone: &AvailabilityZone| zone.state == Some(AvailabilityZoneState::Unavailable);
+    let lost = described.availability_zones.into_iter().filter(is_lost);
+    Ok(lost.filter_map(|zone| zone.zone_name).collect())
 }
 
 /// Moves every member one step on.
@@ -146,13 +161,13 @@ async fn launch(run: &Run, group: &Group, member: &Member) -> Result<()> {
         Err(error) => {
             let message = format!("{}. Launching EC2 instance failed.", error.message);
             activity::finish(run, &member.activity, "Failed", Some(message)).await?;
-            let (now, zone) = (run.now(), member.subnet.zone.clone());
+            let now = run.now();
             run.change(|group| {
                 group.members.retain(|kept| kept.number != member.number);
-                group.failed_zones.insert(zone.clone(), now);
+                group.launch_failed(&member.subnet.zone, now);
             })
-            .await?;
-            Err(TaskError::new(error))
+            .await
+            .map(|_| ())
         }
     }
 }
@@ -220,8 +235,9 @@ async fn enter_service(run: &Run, group: &Group, member: &Member) -> Result<()> 
     .await?;
     activity::finish(run, &member.activity, "Successful", None).await?;
     let zone = member.subnet.zone.clone();
-    if group.failed_zones.contains_key(&zone) {
+    if group.failures > 0 || group.failed_zones.contains_key(&zone) {
         run.change(|group| {
+            group.failures = 0;
             group.failed_zones.remove(&zone);
         })
         .await?;

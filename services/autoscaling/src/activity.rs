@@ -44,6 +44,18 @@ pub(crate) fn started(
     }
 }
 
+/// The launch of an instance that ended before it was in service.
+pub(crate) fn cancelled(launch: Activity, now: Timestamp) -> Activity {
+    let message = "Instance became unhealthy while waiting for instance to be in InService state.";
+    Activity {
+        ended: Some(now),
+        status: "Cancelled".to_owned(),
+        message: Some(message.to_owned()),
+        progress: 100,
+        ..launch
+    }
+}
+
 /// Tells more of an activity under way.
 pub(crate) async fn describe(
     run: &Run,

@@ -11,6 +11,7 @@ use autoscaling_api::{
 };
 use ec2_api::{DescribeLaunchTemplatesInput, DescribeSubnetsInput, Filter};
 use elbv2_api::DescribeTargetGroupsInput;
+use store::WriteTx;
 
 use crate::Ctx;
 use crate::error::{Error, Result};
@@ -88,6 +89,7 @@ pub(crate) async fn create_auto_scaling_group(
         next_launch: 0,
         refresh: None,
         failed_zones: BTreeMap::new(),
+        failures: 0,
         cause: format!(
             "At {} a user request created an AutoScalingGroup changing the desired capacity from \
              0 to {desired}.",
@@ -293,6 +295,15 @@ pub(crate) async fn edit(
     name: &str,
     change: impl Fn(&mut Group) -> Result<()> + Send + Sync,
 ) -> Result<Group> {
+    edit_with(ctx, name, |_, group| change(group)).await
+}
+
+/// Changes a group, and what belongs to it in the same transaction.
+pub(crate) async fn edit_with(
+    ctx: &Ctx,
+    name: &str,
+    change: impl Fn(&mut WriteTx<'_>, &mut Group) -> Result<()> + Send + Sync,
+) -> Result<Group> {
     ctx.store
         .write(|tx| {
             let found = tx.get(&GROUPS, name)?;
@@ -302,7 +313,7 @@ pub(crate) async fn edit(
                     "AutoScalingGroup {name} is pending delete"
                 )));
             }
-            change(&mut group)?;
+            change(tx, &mut group)?;
             tx.put(&GROUPS, &group)?;
             Ok(group)
         })

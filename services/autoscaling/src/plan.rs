@@ -10,6 +10,10 @@ use crate::store::{Group, Life, Member, Subnet};
 /// How long a zone in which a launch failed is left alone while others can be used.
 pub(crate) const ZONE_REST: Duration = Duration::from_secs(15);
 
+/// How long a group whose every launch fails waits between two, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
 /// One decision with its cause, as the activity will tell it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
@@ -21,6 +25,7 @@ pub(crate) enum Step {
 
 /// What the group should do now.
 pub(crate) fn plan(group: &Group, now: Timestamp) -> Vec<Step> {
+    let group = &with_failures(group, now);
     let mut steps = Vec::new();
     let may = |process: &str| !group.suspended.contains(process);
     let mut leaving = Vec::new();
@@ -47,6 +52,16 @@ pub(crate) fn plan(group: &Group, now: Timestamp) -> Vec<Step> {
     steps
 }
 
+/// The group as it will be when those who ended before they were in service are noted as launches
+/// that failed, which is done with the steps that follow.
+fn with_failures(group: &Group, now: Timestamp) -> Group {
+    let mut known = group.clone();
+    for member in group.active().filter(|member| member.life == Life::Pending && member.ended) {
+        known.launch_failed(&member.subnet.zone, now);
+    }
+    known
+}
+
 fn unhealthy_reason(group: &Group, member: &Member) -> &'static str {
     if group.elb_health && !member.ended {
         "an ELB system health check failure"
@@ -65,12 +80,23 @@ fn counts(group: &Group, members: &[&Member]) -> BTreeMap<String, usize> {
     counts
 }
 
+/// The subnets of zones in which no launch failed of late. Where there is none, a zone is tried
+/// again after a pause, which grows while launches fail.
 fn usable(group: &Group, now: Timestamp) -> Vec<&Subnet> {
-    let rested = |zone: &str| {
-        group.failed_zones.get(zone).is_none_or(|failed| now.since(*failed) >= ZONE_REST)
+    let after = |rest: Duration| -> Vec<&Subnet> {
+        let rested = |zone: &str| {
+            group.failed_zones.get(zone).is_none_or(|failed| now.since(*failed) >= rest)
+        };
+        group.subnets.iter().filter(|subnet| rested(&subnet.zone)).collect()
     };
-    let good: Vec<&Subnet> = group.subnets.iter().filter(|s| rested(&s.zone)).collect();
-    if good.is_empty() { group.subnets.iter().collect() } else { good }
+    let good = after(ZONE_REST);
+    if good.is_empty() { after(pause(group.failures)) } else { good }
+}
+
+/// How long a group in whose zones launches fail waits after the last of `failures`.
+fn pause(failures: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    PAUSE_MIN.saturating_mul(doubled).min(PAUSE_MAX)
 }
 
 fn launch(group: &Group, staying: &[&Member], count: usize, now: Timestamp, steps: &mut Vec<Step>) {
@@ -217,6 +243,7 @@ mod tests {
             next_launch: 100,
             refresh: None,
             failed_zones: Default::default(),
+            failures: 0,
             cause: String::new(),
         }
     }
@@ -253,6 +280,19 @@ mod tests {
         group.failed_zones.insert("b".to_owned(), Timestamp::from_secs(95));
         assert_eq!(zones_launched(&plan(&group, Timestamp::from_secs(100))), ["a"]);
         assert_eq!(zones_launched(&plan(&group, Timestamp::from_secs(200))), ["b"]);
+    }
+
+    #[test]
+    fn a_group_whose_launches_fail_waits_ever_longer() {
+        let mut group = group(1, &["a"], &[]);
+        let mut waits = |failures: u32| {
+            group.failures = failures;
+            group.failed_zones.insert("a".to_owned(), Timestamp::from_secs(1000));
+            let launches = |at: &i64| !plan(&group, Timestamp::from_secs(1000 + at)).is_empty();
+            (0..100).find(launches).unwrap()
+        };
+        assert_eq!([1, 2, 3, 5, 9].map(&mut waits), [1, 2, 4, 15, 15]);
+        assert_eq!((pause(7), pause(40)), (PAUSE_MAX, PAUSE_MAX));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::activity;
 use crate::error::Error;
 use crate::plan::{Step, plan};
 use crate::refresh;
-use crate::store::{GROUPS, Group, Life, Member};
+use crate::store::{ACTIVITIES, GROUPS, Group, Life, Member, PAST_REFRESHES};
 
 type Result<T> = std::result::Result<T, TaskError>;
 
@@ -115,7 +115,10 @@ impl Run {
             for member in group.members.iter_mut().filter(|m| m.life != Life::Terminating) {
                 let Some(id) = &member.instance else { continue };
                 let running = seen.get(id).is_some_and(|seen| seen.is_alive);
-                let past_grace = member.in_service.is_some_and(|since| now.since(since) >= grace);
+                // An instance that was started anew has its grace anew.
+                let started = seen.get(id).and_then(|seen| seen.launched);
+                let since = member.in_service.map(|since| started.map_or(since, |s| s.max(since)));
+                let past_grace = since.is_some_and(|since| now.since(since) >= grace);
                 let serving = seen.get(id).is_none_or(|seen| !seen.is_unhealthy_target);
                 member.ended |= !running;
                 if !running || (elb && past_grace && !serving) {
@@ -130,6 +133,12 @@ impl Run {
     async fn decide(&self, group: Group) -> Result<Group> {
         let now = self.now();
         let mut steps = plan(&group, now);
+        if steps.iter().any(|step| matches!(step, Step::Launch { .. })) {
+            let lost = act::lost_zones(self).await?;
+            let mut known = group.clone();
+            known.failed_zones.extend(lost.into_iter().map(|zone| (zone, now)));
+            steps = plan(&known, now);
+        }
         steps.extend(refresh::step(&group, now));
         if steps.is_empty() {
             return self.after_refresh(group).await;
@@ -144,9 +153,15 @@ impl Run {
                     return Ok(kept);
                 }
                 for (step, id) in steps.iter().zip(&ids) {
+                    if let Some(launch) = failed_launch(&mut kept, step, now)
+                        && let Some(begun) =
+                            tx.get(&ACTIVITIES, &(kept.name.clone(), launch.clone()))?
+                    {
+                        tx.put(&ACTIVITIES, &activity::cancelled(begun, now))?;
+                    }
                     let started = apply(&mut kept, step, id, now);
                     if let Some(started) = started {
-                        tx.put(&crate::store::ACTIVITIES, &started)?;
+                        tx.put(&ACTIVITIES, &started)?;
                     }
                 }
                 tx.put(&GROUPS, &kept)?;
@@ -171,15 +186,31 @@ impl Run {
         store
             .write(|tx| -> std::result::Result<(), Error> {
                 tx.delete(&GROUPS, &group.name)?;
-                for mut activity in tx.scan(&crate::store::ACTIVITIES, (group.name.as_str(),))? {
+                for mut activity in tx.scan(&ACTIVITIES, (group.name.as_str(),))? {
                     activity.group_deleted = true;
-                    tx.put(&crate::store::ACTIVITIES, &activity)?;
+                    tx.put(&ACTIVITIES, &activity)?;
+                }
+                for past in tx.scan(&PAST_REFRESHES, (group.name.as_str(),))? {
+                    tx.delete(&PAST_REFRESHES, &store::Record::key(&past))?;
                 }
                 Ok(())
             })
             .await?;
         Ok(())
     }
+}
+
+/// The activity that launched a member which a step ends before it was in service. A zone in which
+/// that happens counts as one in which launches fail.
+fn failed_launch(group: &mut Group, step: &Step, now: Timestamp) -> Option<String> {
+    let Step::Terminate { number, .. } = step else { return None };
+    let member = group.members.iter().find(|member| member.number == *number)?;
+    let failed = member.life == Life::Pending && member.ended;
+    let (zone, activity) = (member.subnet.zone.clone(), member.activity.clone());
+    if failed {
+        group.launch_failed(&zone, now);
+    }
+    failed.then_some(activity)
 }
 
 /// Writes a step into the group; the activity that it starts.

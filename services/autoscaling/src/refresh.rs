@@ -10,13 +10,19 @@ use autoscaling_api::{
     StartInstanceRefreshInput, StartInstanceRefreshOutput,
 };
 use base::Timestamp;
+use kernel::paging;
+use store::{ReadTx, Record as _, WriteTx};
 
 use crate::Ctx;
 use crate::error::{Error, Result};
-use crate::group::edit;
+use crate::group::{edit, edit_with};
 use crate::plan::Step;
-use crate::store::{GROUPS, Group, Life, Member, Refresh};
+use crate::store::{GROUPS, Group, Life, Member, PAST_REFRESHES, PastRefresh, Refresh};
 
+/// AWS: DescribeInstanceRefreshes, `MaxRecords`.
+const PAGE: i32 = 50;
+/// How many refreshes of a group are kept; AWS keeps those of the past six weeks.
+const KEPT_MAX: usize = 100;
 /// AWS: RefreshPreferences, `MinHealthyPercentage`.
 const MIN_HEALTHY_DEFAULT: i32 = 90;
 
@@ -96,13 +102,13 @@ pub(crate) async fn start_instance_refresh(
     refuse_unsupported(&preferences)?;
     let id = ctx.random().uuid();
     let now = ctx.now();
-    edit(&ctx, &input.auto_scaling_group_name, |group| {
+    let warmup = preferences.instance_warmup.unwrap_or(0);
+    let start = |tx: &mut WriteTx<'_>, group: &mut Group| {
         if group.refresh.as_ref().is_some_and(is_active) {
             return Err(Error::InstanceRefreshInProgress);
         }
         let total = group.active().count();
-        let warmup = preferences.instance_warmup.unwrap_or(0);
-        group.refresh = Some(Refresh {
+        let before = group.refresh.replace(Refresh {
             id: id.clone(),
             status: "InProgress".to_owned(),
             reason: None,
@@ -113,10 +119,21 @@ pub(crate) async fn start_instance_refresh(
             total,
             left: total,
         });
-        Ok(())
-    })
-    .await?;
+        before.map_or(Ok(()), |before| remember(tx, &group.name, before))
+    };
+    edit_with(&ctx, &input.auto_scaling_group_name, start).await?;
     Ok(StartInstanceRefreshOutput { instance_refresh_id: Some(id) })
+}
+
+/// Keeps a refresh that ended, and forgets the oldest.
+fn remember(tx: &mut WriteTx<'_>, group: &str, refresh: Refresh) -> Result<()> {
+    tx.put(&PAST_REFRESHES, &PastRefresh { group: group.to_owned(), refresh })?;
+    let mut kept = tx.scan(&PAST_REFRESHES, (group,))?;
+    kept.sort_by_key(|past| past.refresh.started);
+    for old in kept.iter().take(kept.len().saturating_sub(KEPT_MAX)) {
+        tx.delete(&PAST_REFRESHES, &old.key())?;
+    }
+    Ok(())
 }
 
 fn refuse_unsupported(preferences: &RefreshPreferences) -> Result<()> {
@@ -137,48 +154,56 @@ fn refuse_unsupported(preferences: &RefreshPreferences) -> Result<()> {
     }
 }
 
-/// Shows the last refresh of a group.
+/// Shows the refreshes of a group, the newest first.
 ///
 /// AWS: DescribeInstanceRefreshes.
 ///
 /// # Errors
 ///
-/// [`Error::Validation`] for an unknown group.
+/// [`Error::Validation`] for an unknown group, [`Error::InvalidNextToken`].
 pub(crate) async fn describe_instance_refreshes(
     ctx: Ctx,
     input: DescribeInstanceRefreshesInput,
 ) -> Result<DescribeInstanceRefreshesOutput> {
     let name = &input.auto_scaling_group_name;
-    let group = ctx.store.read(|tx| tx.get(&GROUPS, name)).await?;
-    let group = group.ok_or_else(|| Error::not_found(name))?;
-    let wanted = |refresh: &Refresh| {
-        input.instance_refresh_ids.is_empty() || input.instance_refresh_ids.contains(&refresh.id)
+    let read = |tx: &ReadTx<'_>| {
+        let group = tx.get(&GROUPS, name)?.ok_or_else(|| Error::not_found(name))?;
+        let past = tx.scan(&PAST_REFRESHES, (name.as_str(),))?;
+        Ok::<_, Error>(group.refresh.into_iter().chain(past.into_iter().map(|past| past.refresh)))
     };
-    let found = group.refresh.filter(wanted).map(|refresh| {
-        let done = (refresh.total - refresh.left.min(refresh.total)) * 100;
-        let percent = done.checked_div(refresh.total).unwrap_or(100);
-        InstanceRefresh {
-            instance_refresh_id: Some(refresh.id),
-            auto_scaling_group_name: Some(name.clone()),
-            status: refresh.status.parse().ok(),
-            status_reason: refresh.reason,
-            start_time: Some(refresh.started),
-            end_time: refresh.ended,
-            percentage_complete: i32::try_from(percent).ok(),
-            instances_to_update: i32::try_from(refresh.left).ok(),
-            strategy: Some(RefreshStrategy::Rolling),
-            preferences: Some(RefreshPreferences {
-                min_healthy_percentage: Some(refresh.min_healthy_percent),
-                instance_warmup: i32::try_from(refresh.warmup_secs).ok(),
-                ..RefreshPreferences::default()
-            }),
-            ..InstanceRefresh::default()
-        }
-    });
-    Ok(DescribeInstanceRefreshesOutput {
-        instance_refreshes: found.into_iter().collect(),
-        next_token: None,
-    })
+    let mut found: Vec<Refresh> = ctx.store.read(read).await?.collect();
+    let ids = &input.instance_refresh_ids;
+    found.retain(|refresh| ids.is_empty() || ids.contains(&refresh.id));
+    let limit = usize::try_from(input.max_records.unwrap_or(PAGE)).unwrap_or(1);
+    let newest_first = |refresh: &Refresh| {
+        format!("{:020}/{}", i64::MAX - refresh.started.as_millis(), refresh.id)
+    };
+    let page = paging::page(found, input.next_token.as_deref(), limit, newest_first)
+        .map_err(|_| Error::InvalidNextToken)?;
+    let instance_refreshes = page.items.into_iter().map(|refresh| shown(name, refresh)).collect();
+    Ok(DescribeInstanceRefreshesOutput { instance_refreshes, next_token: page.next })
+}
+
+fn shown(group: &str, refresh: Refresh) -> InstanceRefresh {
+    let done = (refresh.total - refresh.left.min(refresh.total)) * 100;
+    let percent = done.checked_div(refresh.total).unwrap_or(100);
+    InstanceRefresh {
+        instance_refresh_id: Some(refresh.id),
+        auto_scaling_group_name: Some(group.to_owned()),
+        status: refresh.status.parse().ok(),
+        status_reason: refresh.reason,
+        start_time: Some(refresh.started),
+        end_time: refresh.ended,
+        percentage_complete: i32::try_from(percent).ok(),
+        instances_to_update: i32::try_from(refresh.left).ok(),
+        strategy: Some(RefreshStrategy::Rolling),
+        preferences: Some(RefreshPreferences {
+            min_healthy_percentage: Some(refresh.min_healthy_percent),
+            instance_warmup: i32::try_from(refresh.warmup_secs).ok(),
+            ..RefreshPreferences::default()
+        }),
+        ..InstanceRefresh::default()
+    }
 }
 
 /// Stops a refresh; members already replaced stay.

@@ -38,6 +38,9 @@ pub(crate) struct Group {
     /// Zones in which a launch failed, and when.
     #[serde(default)]
     pub(crate) failed_zones: BTreeMap<String, Timestamp>,
+    /// Launches that failed since one succeeded.
+    #[serde(default)]
+    pub(crate) failures: u32,
     /// Why the desired capacity last changed, for the activities that follow.
     pub(crate) cause: String,
 }
@@ -129,6 +132,21 @@ impl Record for Group {
     }
 }
 
+/// A refresh that another one followed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PastRefresh {
+    pub(crate) group: String,
+    pub(crate) refresh: Refresh,
+}
+
+impl Record for PastRefresh {
+    type Key = (String, String);
+
+    fn key(&self) -> Self::Key {
+        (self.group.clone(), self.refresh.id.clone())
+    }
+}
+
 impl Record for Activity {
     type Key = (String, String);
 
@@ -138,9 +156,16 @@ impl Record for Activity {
 }
 
 pub(crate) const GROUPS: Table<Group> = Table::new("autoscaling.groups");
+pub(crate) const PAST_REFRESHES: Table<PastRefresh> = Table::new("autoscaling.past_refreshes");
 pub(crate) const ACTIVITIES: Table<Activity> = Table::new("autoscaling.activities");
 
 impl Group {
+    /// Notes that an instance could not be launched in a zone.
+    pub(crate) fn launch_failed(&mut self, zone: &str, now: Timestamp) {
+        self.failed_zones.insert(zone.to_owned(), now);
+        self.failures = self.failures.saturating_add(1);
+    }
+
     /// Members that count towards the desired capacity.
     pub(crate) fn active(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.life != Life::Terminating)

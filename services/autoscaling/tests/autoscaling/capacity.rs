@@ -86,6 +86,56 @@ async fn a_full_subnet_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_lost_zone_is_left_alone_until_it_is_back() {
+    let lab = Lab::start().await;
+    let before = lab.web((2, 2, 2)).await;
+    let zone = "ap-northeast-2a";
+    let cut = before.iter().find(|i| i.availability_zone == zone).unwrap().instance_id.clone();
+    {
+        let mut world = lab.world();
+        world.lost.insert(zone.to_owned());
+        world.instances.get_mut(&cut).unwrap().state = InstanceStateName::Stopped;
+    }
+    let zones = |instances: &[autoscaling_api::Instance]| {
+        let mut zones: Vec<_> = instances.iter().map(|i| i.availability_zone.clone()).collect();
+        zones.sort();
+        zones
+    };
+    let both = [zone, "ap-northeast-2b"];
+    poll::until("the capacity in the other zone", || async {
+        (zones(&lab.settled("web", 2).await) == [both[1], both[1]]).then_some(())
+    })
+    .await;
+    let told = lab.root.call(DescribeScalingActivitiesInput::default()).await.unwrap().activities;
+    assert!(told.iter().all(|a| a.status_code != ScalingActivityStatusCode::Failed));
+    lab.world().lost.clear();
+    poll::until("the balance of the zones", || async {
+        (zones(&lab.settled("web", 2).await) == both).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn launches_that_fail_are_told_and_not_repeated_at_once() {
+    let lab = Lab::start().await;
+    lab.world().stillborn = true;
+    lab.root.call(group("web", (1, 1, 1))).await.unwrap();
+    let cancelled = poll::until("both zones to fail", || async {
+        let told = lab.root.call(DescribeScalingActivitiesInput::default()).await.unwrap();
+        let cancelled =
+            |a: &autoscaling_api::Activity| a.status_code == ScalingActivityStatusCode::Cancelled;
+        let found: Vec<_> = told.activities.into_iter().filter(cancelled).collect();
+        (found.len() == 2).then_some(found)
+    })
+    .await;
+    assert!(cancelled[0].status_message.as_ref().unwrap().contains("became unhealthy"));
+    lab.world().stillborn = false;
+    assert_eq!(lab.world().instances.len(), 2, "it waits for the clock");
+    lab.cloud.advance(std::time::Duration::from_secs(2));
+    lab.settled("web", 1).await;
+}
+
+#[tokio::test]
 async fn an_instance_is_ended_with_or_without_a_replacement() {
     let lab = Lab::start().await;
     let members = ids(&lab.web((1, 2, 2)).await);
@@ -190,7 +240,7 @@ async fn a_refresh_replaces_every_instance_and_one_runs_at_a_time() {
         ..StartInstanceRefreshInput::default()
     };
     let id = lab.root.call(start.clone()).await.unwrap().instance_refresh_id;
-    let again = lab.root.call(start).await;
+    let again = lab.root.call(start.clone()).await;
     let shown = || async {
         let input = DescribeInstanceRefreshesInput {
             auto_scaling_group_name: "web".to_owned(),
@@ -204,9 +254,33 @@ async fn a_refresh_replaces_every_instance_and_one_runs_at_a_time() {
         (refresh.status == Some(InstanceRefreshStatus::Successful)).then_some(refresh)
     })
     .await;
-    assert_eq!((done.instance_refresh_id, done.percentage_complete), (id, Some(100)));
+    assert_eq!((&done.instance_refresh_id, done.percentage_complete), (&id, Some(100)));
     let after = ids(&lab.settled("web", 2).await);
     assert!(before.is_disjoint(&after));
+
+    // Earlier ones are remembered, and told page by page, the newest first.
+    let first = done.instance_refresh_id;
+    lab.cloud.advance(std::time::Duration::from_secs(60));
+    let second = lab.root.call(start.clone()).await.unwrap().instance_refresh_id;
+    assert_eq!(shown().await.instance_refresh_id, second);
+    let mut input = DescribeInstanceRefreshesInput {
+        auto_scaling_group_name: "web".to_owned(),
+        max_records: Some(1),
+        ..DescribeInstanceRefreshesInput::default()
+    };
+    let page = lab.root.call(input.clone()).await.unwrap();
+    assert_eq!(page.instance_refreshes[0].instance_refresh_id, second);
+    input.next_token = page.next_token;
+    let page = lab.root.call(input.clone()).await.unwrap();
+    assert_eq!(page.instance_refreshes[0].instance_refresh_id, first);
+    assert_eq!(page.instance_refreshes[0].status, Some(InstanceRefreshStatus::Successful));
+    assert_eq!(page.next_token, None);
+    input.next_token = Some("nonsense".to_owned());
+    assert_eq!(code(lab.root.call(input).await), "InvalidNextToken");
+    poll::until("the second refresh", || async {
+        (shown().await.status == Some(InstanceRefreshStatus::Successful)).then_some(())
+    })
+    .await;
     let cancel = CancelInstanceRefreshInput {
         auto_scaling_group_name: "web".to_owned(),
         ..CancelInstanceRefreshInput::default()

@@ -7,11 +7,14 @@ use autoscaling_api::{
     AutoScalingGroup, CreateAutoScalingGroupInput, DescribeAutoScalingGroupsInput, Instance,
     LaunchTemplateSpecification, LifecycleState,
 };
+use base::Zone;
 use ec2_api::{
-    DescribeInstancesInput, DescribeInstancesOutput, DescribeLaunchTemplatesInput,
-    DescribeLaunchTemplatesOutput, DescribeSubnetsInput, DescribeSubnetsOutput, InstanceState,
-    InstanceStateName, LaunchTemplate, Reservation, RunInstancesInput, RunInstancesOutput, Subnet,
-    Tag, TerminateInstancesInput, TerminateInstancesOutput,
+    AvailabilityZone, AvailabilityZoneState, DescribeAvailabilityZonesInput,
+    DescribeAvailabilityZonesOutput, DescribeInstancesInput, DescribeInstancesOutput,
+    DescribeLaunchTemplatesInput, DescribeLaunchTemplatesOutput, DescribeSubnetsInput,
+    DescribeSubnetsOutput, InstanceState, InstanceStateName, LaunchTemplate, Reservation,
+    RunInstancesInput, RunInstancesOutput, Subnet, Tag, TerminateInstancesInput,
+    TerminateInstancesOutput,
 };
 use elbv2_api::{
     DeregisterTargetsInput, DeregisterTargetsOutput, DescribeTargetGroupsInput,
@@ -37,6 +40,10 @@ pub(crate) struct World {
     tokens: BTreeMap<String, String>,
     /// Subnets in which no launch succeeds.
     pub(crate) full: BTreeSet<String>,
+    /// Zones that are lost.
+    pub(crate) lost: BTreeSet<String>,
+    /// Whether what is launched ends before it runs.
+    pub(crate) stillborn: bool,
     /// The targets of the target group and whether they are found healthy.
     pub(crate) targets: BTreeMap<String, bool>,
 }
@@ -85,6 +92,23 @@ async fn subnets(_: Ctx<Shared>, input: DescribeSubnetsInput) -> Result<Describe
     })
 }
 
+async fn zones(
+    ctx: Ctx<Shared>,
+    _: DescribeAvailabilityZonesInput,
+) -> Result<DescribeAvailabilityZonesOutput> {
+    let lost = ctx.drivers.lock().unwrap().lost.clone();
+    let zone = |zone: Zone| AvailabilityZone {
+        state: Some(match lost.contains(zone.as_str()) {
+            true => AvailabilityZoneState::Unavailable,
+            false => AvailabilityZoneState::Available,
+        }),
+        zone_name: Some(zone.to_string()),
+        ..AvailabilityZone::default()
+    };
+    let availability_zones = ctx.region.zones().into_iter().map(zone).collect();
+    Ok(DescribeAvailabilityZonesOutput { availability_zones })
+}
+
 async fn run(ctx: Ctx<Shared>, input: RunInstancesInput) -> Result<RunInstancesOutput> {
     let mut world = ctx.drivers.lock().unwrap();
     let subnet = input.subnet_id.unwrap_or_default();
@@ -94,8 +118,15 @@ async fn run(ctx: Ctx<Shared>, input: RunInstancesInput) -> Result<RunInstancesO
     let next = format!("i-{:017x}", world.tokens.len() + 1);
     let token = input.client_token.unwrap();
     let id = world.tokens.entry(token).or_insert(next).clone();
+    let zone = input.placement.and_then(|placement| placement.availability_zone);
+    if let Some(zone) = zone.filter(|zone| world.lost.contains(zone)) {
+        return refused("InsufficientInstanceCapacity", format!("{zone} is lost"));
+    }
     let tags = input.tag_specifications.into_iter().flat_map(|spec| spec.tags).collect();
-    let state = InstanceStateName::Running;
+    let state = match world.stillborn {
+        true => InstanceStateName::Terminated,
+        false => InstanceStateName::Running,
+    };
     world.instances.entry(id.clone()).or_insert(Machine { state, tags });
     let instance = ec2_api::Instance { instance_id: Some(id), ..ec2_api::Instance::default() };
     Ok(RunInstancesOutput { instances: vec![instance], ..RunInstancesOutput::default() })
@@ -197,6 +228,7 @@ impl Lab {
         let ec2 = Service::with(ec2_api::SERVICE, world.clone())
             .operation(templates)
             .operation(subnets)
+            .operation(zones)
             .operation(run)
             .operation(instances)
             .operation(terminate);
