@@ -7,6 +7,7 @@
     ("app/src/aws.php", include_str!("app/src/aws.php")),
     ("app/src/database.php", include_str!("app/src/database.php")),
     ("app/src/page.php", include_str!("app/src/page.php")),
+    ("app/src/silence.php", include_str!("app/src/silence.php")),
     ("app/web/health", include_str!("app/web/health")),
     ("app/web/static/mark.svg", include_str!("app/web/static/mark.svg")),
     ("app/web/static/site.css", include_str!("app/web/static/site.css")),

@@ -41,15 +41,15 @@ MaxKeepAliveRequests 0
     </Location>
 
     ProxyPreserveHost On
-    ProxyTimeout 30
+    ProxyTimeout 10
     ProxyPass /health !
     ProxyPass /static/ !
     # The internal load balancer's addresses change: they must not be kept for ever.
     <IfVersion >= 2.4.59>
-        ProxyPass / http://$UPSTREAM/ addressttl=5 connectiontimeout=2 retry=0 ttl=30
+        ProxyPass / http://$UPSTREAM/ addressttl=2 connectiontimeout=1 retry=0 ttl=30
     </IfVersion>
     <IfVersion < 2.4.59>
-        ProxyPass / http://$UPSTREAM/ disablereuse=on connectiontimeout=2 retry=0
+        ProxyPass / http://$UPSTREAM/ disablereuse=on connectiontimeout=1 retry=0
     </IfVersion>
     ProxyErrorOverride Off
 

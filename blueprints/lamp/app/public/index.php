@@ -44,12 +44,18 @@ function read_entries(array $config, string $which): array
 /** Opens the session in the cache; says whether that worked. */
 function open_session(array $config): bool
 {
+    if (!may_answer('cache', $config['cache'], (int) $config['cachePort'])) {
+        return false;
+    }
     ini_set('session.save_handler', 'redis');
     ini_set('session.save_path', "tcp://{$config['cache']}:{$config['cachePort']}?timeout=1&read_timeout=1&prefix=session:");
     ini_set('session.use_strict_mode', '1');
     set_error_handler(static fn () => true, E_WARNING);
     $opened = session_start(['name' => 'lamp', 'cookie_httponly' => true, 'cookie_samesite' => 'Lax']);
     restore_error_handler();
+    if (!$opened) {
+        kept_silent('cache');
+    }
     return $opened;
 }
 
