@@ -1,5 +1,7 @@
 //! `skyhold drill`: breaks something and prints what it measured.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,8 @@ use crate::paths::Paths;
 pub(super) struct Drill {
     #[command(subcommand)]
     kind: Kind,
-    /// An `http://` address that must go on answering meanwhile.
+    /// An `http://` address that must go on answering meanwhile; its host may be a name that the
+    /// region handed out.
     #[arg(long, global = true)]
     url: Option<String>,
     /// How long to watch it, in seconds.
@@ -48,13 +51,25 @@ enum Kind {
 const PERIOD: Duration = Duration::from_millis(50);
 /// How long one request may take before it counts as failed.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
+/// How long one of a name's addresses is tried before the next.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// What was seen of an address.
 #[derive(Debug, Default)]
 struct Watched {
-    requests: u64,
-    failed: u64,
+    /// How long each request took that was answered.
+    answered: Vec<Duration>,
+    failed: usize,
     outage: Duration,
+}
+
+/// What is watched.
+struct Page {
+    control: PathBuf,
+    /// A host name or address.
+    host: String,
+    port: u16,
+    path: String,
 }
 
 impl Drill {
@@ -65,43 +80,62 @@ impl Drill {
             Kind::Restore { zone } => Question::StartZone { zone: zone.clone() },
         };
         runtime()?.block_on(async {
-            control::ask(&paths.control(), &question, super::ANSWER_MAX).await?;
+            let control = paths.control();
+            let drill = control::ask(&control, &question, super::ANSWER_MAX);
             let Some(url) = &self.url else {
+                drill.await?;
                 print("done; give --url to measure what users see");
                 return Ok(ExitCode::SUCCESS);
             };
-            let seen = watch(url, Duration::from_secs(self.watch)).await?;
-            print(&format!(
-                "{} requests, {} failed ({:.2} %), longest outage {:.2} s",
-                seen.requests,
-                seen.failed,
-                percent(seen.failed, seen.requests),
-                seen.outage.as_secs_f64()
-            ));
+            let page = Page::of(url, control.clone())?;
+            if !page.answers().await {
+                bail!("{url} does not answer; nothing was broken");
+            }
+            let (done, seen) = tokio::join!(drill, watch(&page, Duration::from_secs(self.watch)));
+            done?;
+            print(&seen.to_string());
             Ok(ExitCode::SUCCESS)
         })
     }
 }
 
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted = self.answered.clone();
+        sorted.sort();
+        let requests = sorted.len() + self.failed;
+        let at = |hundredths: usize| {
+            let place = (sorted.len() * hundredths / 100).min(sorted.len().saturating_sub(1));
+            sorted.get(place).copied().unwrap_or_default().as_millis()
+        };
+        write!(
+            f,
+            "{requests} requests, {} failed ({:.2} %), longest outage {:.2} s, \
+             answered in {} ms (median), {} ms (99 %), {} ms (longest)",
+            self.failed,
+            percent(self.failed, requests),
+            self.outage.as_secs_f64(),
+            at(50),
+            at(99),
+            at(100),
+        )
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts of a drill are small")]
-fn percent(part: u64, whole: u64) -> f64 {
+fn percent(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// Asks `url` again and again.
-async fn watch(url: &str, duration: Duration) -> Result<Watched> {
-    let (host, path) = split(url)?;
+/// Asks for a page again and again.
+async fn watch(page: &Page, duration: Duration) -> Watched {
     let start = Instant::now();
     let mut seen = Watched::default();
     let mut down_since: Option<Instant> = None;
     while start.elapsed() < duration {
         let asked = Instant::now();
-        let ok = matches!(
-            tokio::time::timeout(REQUEST_MAX, get(&host, &path)).await,
-            Ok(Ok(status)) if status < 500
-        );
-        seen.requests += 1;
-        if ok {
+        if page.answers().await {
+            seen.answered.push(asked.elapsed());
             if let Some(since) = down_since.take() {
                 seen.outage = seen.outage.max(since.elapsed());
             }
@@ -114,19 +148,53 @@ async fn watch(url: &str, duration: Duration) -> Result<Watched> {
     if let Some(since) = down_since {
         seen.outage = seen.outage.max(since.elapsed());
     }
-    Ok(seen)
+    seen
 }
 
-fn split(url: &str) -> Result<(String, String)> {
-    let Some(rest) = url.strip_prefix("http://") else { bail!("{url} is no http:// address") };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    Ok((host, format!("/{path}")))
+impl Page {
+    fn of(url: &str, control: PathBuf) -> Result<Self> {
+        let Some(rest) = url.strip_prefix("http://") else { bail!("{url} is no http:// address") };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = host.split_once(':').unwrap_or((host, "80"));
+        let port = port.parse().with_context(|| format!("{url} has no port"))?;
+        Ok(Self { control, host: host.to_owned(), port, path: format!("/{path}") })
+    }
+
+    /// Whether it is answered in time and without a server's error.
+    async fn answers(&self) -> bool {
+        let answered = tokio::time::timeout(REQUEST_MAX, self.ask()).await;
+        matches!(answered, Ok(Ok(status)) if status < 500)
+    }
+
+    /// Asks the first address that takes a connection, as browsers do.
+    async fn ask(&self) -> Result<u16> {
+        let mut last = None;
+        for address in self.addresses().await {
+            let connecting = TcpStream::connect((address.as_str(), self.port));
+            match tokio::time::timeout(CONNECT_MAX, connecting).await {
+                Ok(Ok(stream)) => return converse(stream, &self.host, &self.path).await,
+                Ok(Err(error)) => last = Some(error.to_string()),
+                Err(_) => last = Some(format!("{address} keeps silent")),
+            }
+        }
+        bail!("{} does not answer: {}", self.host, last.unwrap_or_default())
+    }
+
+    /// What the region's DNS says of the name now; other names are left to the host's resolver.
+    async fn addresses(&self) -> Vec<String> {
+        let question = Question::Resolve { name: self.host.clone() };
+        let told = control::ask(&self.control, &question, CONNECT_MAX).await.ok();
+        let told = told.and_then(|told| serde_json::from_value::<Vec<String>>(told).ok());
+        told.filter(|list| !list.is_empty()).unwrap_or_else(|| vec![self.host.clone()])
+    }
 }
 
 /// The status of one GET.
 pub(super) async fn get(host: &str, path: &str) -> Result<u16> {
-    let mut stream = TcpStream::connect(host).await?;
+    converse(TcpStream::connect(host).await?, host, path).await
+}
+
+async fn converse(mut stream: TcpStream, host: &str, path: &str) -> Result<u16> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
