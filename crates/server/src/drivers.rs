@@ -24,10 +24,8 @@ pub(crate) struct Drivers {
     pub(crate) machine: Arc<dyn Machine>,
     /// Workloads, as the operator sees them.
     pub(crate) linux_machine: Arc<LinuxMachine>,
-    /// Images of instances.
-    pub(crate) images: Arc<Images>,
-    /// Root volumes.
-    pub(crate) volumes: Arc<Volumes>,
+    /// What instances are made of: images and root volumes.
+    pub(crate) folders: ec2::Folders,
     /// Database and cache engines.
     pub(crate) engines: Arc<engine::Engines>,
     /// Whether this process may make namespaces and what lives in them.
@@ -56,8 +54,11 @@ impl Drivers {
             net_options,
             machine: linux_machine.clone(),
             linux_machine,
-            images: Arc::new(Images::new(Paths::cache().join("images"))),
-            volumes: Arc::new(Volumes::new(paths.data.join("volumes"))),
+            folders: ec2::Folders {
+                public: Arc::new(Images::new(Paths::cache().join("images"))),
+                own: Arc::new(Images::new(paths.data.join("images"))),
+                volumes: Arc::new(Volumes::new(paths.data.join("volumes"))),
+            },
             engines: Arc::new(engine::Engines::new(Paths::cache().join("engines"))),
             may_run: rustix::process::geteuid().is_root(),
         })

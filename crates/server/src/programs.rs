@@ -2,6 +2,7 @@
 //! DNS and metadata services of a zone's VPCs. Each serves from its last configuration for as long
 //! as it lives, whether or not the control plane does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,10 @@ async fn vpc_services(mut control: Control) -> Result<()> {
     let imds = imds::Imds::start(imds::Metadata::default(), Arc::new(in_namespace)).await;
     while let Some(call) = control.receive().await? {
         let mut config: VpcServicesConfig = serde_json::from_slice(&call.message)?;
+        let own = config.dns.host;
         config.dns.upstreams = host_resolvers();
+        // A host that asks this resolver must not be asked back.
+        config.dns.upstreams.retain(|upstream| Some(*upstream) != own);
         dns.configure(config.dns).await;
         imds.configure(config.imds).await;
         control.answer(call, b"ok").await?;
@@ -112,15 +116,19 @@ fn in_namespace(
     net::in_namespace(path, open)
 }
 
-/// Serves the AWS APIs where instances reach them: at the fabric's public endpoint address. It
-/// appears when the fabric does, and again whenever the fabric was rebuilt.
+/// Serves the AWS APIs where instances reach them: at the fabric's public endpoint address, on the
+/// region's own port and on those that AWS's endpoints have. It appears when the fabric does, and
+/// again whenever the fabric was rebuilt.
 pub(crate) async fn serve_inside(gateway: Arc<Gateway>, drivers: &Drivers, port: u16) {
     const LOOK_AGAIN: Duration = Duration::from_millis(200);
-    let address = SocketAddrV4::new(drivers.net_options.endpoint_address(), port);
-    let mut serving: Vec<tokio::task::JoinHandle<()>> = Vec::new();
+    const HTTP: u16 = 80;
+    const HTTPS: u16 = 443;
+    let ports = BTreeSet::from([port, HTTP, HTTPS]);
+    let mut serving: BTreeMap<u16, tokio::task::JoinHandle<()>> = BTreeMap::new();
     loop {
-        let ended = serving.iter().any(tokio::task::JoinHandle::is_finished);
-        if serving.is_empty() || ended {
+        serving.retain(|_, served| !served.is_finished());
+        for port in ports.iter().filter(|port| !serving.contains_key(port)).collect::<Vec<_>>() {
+            let address = SocketAddrV4::new(drivers.net_options.endpoint_address(), *port);
             let namespace = drivers.net.internet_namespace();
             if let Ok(listener) = net::tcp_listen(&namespace, address)
                 && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
@@ -128,7 +136,8 @@ pub(crate) async fn serve_inside(gateway: Arc<Gateway>, drivers: &Drivers, port:
                 tracing::debug!(address = %SocketAddr::V4(address), "serving inside the fabric");
                 let gateway = gateway.clone();
                 #[expect(clippy::disallowed_methods, reason = "it ends with the runtime")]
-                serving.push(tokio::spawn(gateway.serve(listener, std::future::pending())));
+                let served = tokio::spawn(gateway.serve(listener, std::future::pending()));
+                serving.insert(*port, served);
             }
         }
         tokio::time::sleep(LOOK_AGAIN).await;

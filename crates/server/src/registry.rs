@@ -27,7 +27,10 @@ pub(crate) fn services(
             net: d.net.clone(),
             net_options: d.net_options.clone(),
             machine: d.machine.clone(),
-            host: Arc::new(ec2::LocalHost::new(d.images.clone(), d.volumes.clone())),
+            host: Arc::new(ec2::LocalHost::new(
+                d.folders.clone(),
+                crate::tls::authority(&paths.keys()).unwrap_or_default(),
+            )),
         })
         .into(),
         elasticache::service(elasticache::Drivers {

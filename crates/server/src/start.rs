@@ -35,6 +35,8 @@ pub(crate) struct StartOptions {
     pub(crate) open: bool,
     /// Whether nothing is kept.
     pub(crate) ephemeral: bool,
+    /// The DNS server that certificates' validation records are looked up at.
+    pub(crate) resolver: Option<SocketAddr>,
 }
 
 /// Threads that serve requests and tasks; drivers block elsewhere.
@@ -84,6 +86,7 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let endpoint_url = format!("http://{}", listener.local_addr()?);
     let drivers = Drivers::open(paths, &options.region)?;
+    let tls = tls::server_config(&paths.keys(), &options.region)?;
     let identity = Arc::new(iam::Directory::new(store.clone(), clock.clone(), random.clone()));
     let keys = first_account(paths, options, &identity, &endpoint_url).await?;
     let settings = Settings {
@@ -93,12 +96,19 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
     };
     let mut builder =
         Builder::new(settings, store.clone(), clock.clone(), random, identity.clone(), key);
-    for def in registry::services(paths, &drivers, &identity, key) {
+    let certificates = registry::Certificates {
+        authority: tls::signing_authority(&paths.keys())?,
+        resolver: match options.resolver {
+            Some(address) => Arc::new(acm::DnsResolver(address)),
+            None => Arc::new(acm::NoResolver),
+        },
+    };
+    for def in registry::services(paths, &drivers, &identity, key, certificates) {
         builder = builder.service(def);
     }
     let kernel = builder.start();
     let mode = if options.open { Mode::Open } else { Mode::Signed };
-    let gateway_options = gateway::Options { mode, tls: Some(tls::server_config(&paths.keys())?) };
+    let gateway_options = gateway::Options { mode, tls: Some(tls) };
     let gateway = Arc::new(Gateway::new(kernel.clone(), gateway_options));
     let stop = Arc::new(Notify::new());
     let region = Arc::new(Operator {

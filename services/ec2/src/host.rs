@@ -36,27 +36,44 @@ pub trait Host: Send + Sync + 'static {
 
     /// The host's memory, in bytes: no instance type may have more.
     fn memory_bytes(&self) -> u64;
+
+    /// The certificate, as PEM, of the authority that the region's endpoints are certified by.
+    /// Instances trust it; a host without one has endpoints without TLS.
+    fn authority(&self) -> &str {
+        ""
+    }
 }
 
 /// The host that this process runs on.
 pub struct LocalHost {
-    images: Arc<Images>,
-    volumes: Arc<Volumes>,
+    folders: Folders,
+    authority: String,
     memory_bytes: u64,
 }
 
+/// Where a host keeps what instances are made of.
+#[derive(Clone)]
+pub struct Folders {
+    /// Images that are built of packages, which regions may share.
+    pub public: Arc<Images>,
+    /// Images that customers made, which are the region's own.
+    pub own: Arc<Images>,
+    /// Root volumes.
+    pub volumes: Arc<Volumes>,
+}
+
 impl LocalHost {
-    /// The host with these folders of images and volumes.
-    pub fn new(images: Arc<Images>, volumes: Arc<Volumes>) -> Self {
-        Self { images, volumes, memory_bytes: memory_bytes().unwrap_or(u64::MAX) }
+    /// The host with these folders. Instances trust the certificates of `authority`, which is PEM.
+    pub fn new(folders: Folders, authority: String) -> Self {
+        Self { folders, authority, memory_bytes: memory_bytes().unwrap_or(u64::MAX) }
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Images, &Volumes) -> machine::Result<T> + Send + 'static,
+        work: impl FnOnce(&Folders) -> machine::Result<T> + Send + 'static,
     ) -> machine::Result<T> {
-        let (images, volumes) = (self.images.clone(), self.volumes.clone());
-        let running = tokio::task::spawn_blocking(move || work(&images, &volumes));
+        let folders = self.folders.clone();
+        let running = tokio::task::spawn_blocking(move || work(&folders));
         running.await.map_err(|error| machine::Error::Refused(error.to_string()))?
     }
 }
@@ -72,43 +89,48 @@ fn memory_bytes() -> Option<u64> {
 #[async_trait]
 impl Host for LocalHost {
     async fn image(&self, recipe: ImageRecipe) -> machine::Result<Image> {
-        self.images.ensure(recipe).await
+        self.folders.public.ensure(recipe).await
     }
 
     async fn built_image(&self, recipe: ImageRecipe) -> machine::Result<Option<Image>> {
-        self.blocking(move |images, _| images.find(recipe)).await
+        self.blocking(move |folders| folders.public.find(recipe)).await
     }
 
     async fn snapshot(&self, volume: &str, below: Vec<PathBuf>) -> machine::Result<Image> {
         let volume = volume.to_owned();
-        self.blocking(move |images, volumes| images.snapshot(volumes, &volume, &below)).await
+        let work = move |folders: &Folders| folders.own.snapshot(&folders.volumes, &volume, &below);
+        self.blocking(work).await
     }
 
     async fn remove_snapshot(&self, id: &str) -> machine::Result<()> {
         let id = id.to_owned();
-        self.blocking(move |images, _| images.remove_snapshot(&id)).await
+        self.blocking(move |folders| folders.own.remove_snapshot(&id)).await
     }
 
     async fn create_volume(&self, id: &str, size_bytes: u64) -> machine::Result<PathBuf> {
         let id = id.to_owned();
-        self.blocking(move |_, volumes| volumes.create(&id, size_bytes)).await
+        self.blocking(move |folders| folders.volumes.create(&id, size_bytes)).await
     }
 
     async fn copy_volume(&self, from: &str, id: &str) -> machine::Result<PathBuf> {
         let (from, id) = (from.to_owned(), id.to_owned());
-        self.blocking(move |_, volumes| volumes.copy(&from, &id)).await
+        self.blocking(move |folders| folders.volumes.copy(&from, &id)).await
     }
 
     async fn delete_volume(&self, id: &str) -> machine::Result<()> {
         let id = id.to_owned();
-        self.blocking(move |_, volumes| volumes.delete(&id)).await
+        self.blocking(move |folders| folders.volumes.delete(&id)).await
     }
 
     async fn volumes(&self) -> machine::Result<Vec<String>> {
-        self.blocking(|_, volumes| volumes.list()).await
+        self.blocking(|folders| folders.volumes.list()).await
     }
 
     fn memory_bytes(&self) -> u64 {
         self.memory_bytes
+    }
+
+    fn authority(&self) -> &str {
+        &self.authority
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use kernel::Service;
 
-pub use host::{Host, LocalHost};
+pub use host::{Folders, Host, LocalHost};
 pub use vpc::VpcServicesConfig;
 
 /// What the service reaches the host with.

@@ -20,6 +20,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(60);
 /// bomb to harm the host.
 const PIDS_MAX: u64 = 8192;
 
+/// Where Debian looks for authorities that its host trusts; the image puts them into effect.
+const AUTHORITY: &str = "/usr/local/share/ca-certificates/region.crt";
+
 /// What an instance is started with.
 pub(super) struct Parts {
     /// The root file system's layers, the uppermost first.
@@ -83,7 +86,9 @@ fn seed_files(
         content: content.into_bytes(),
     };
     let address = eni.primary();
-    vec![
+    let authority = ctx.drivers.host.authority();
+    let trusted = (!authority.is_empty()).then(|| file(AUTHORITY, authority.to_owned()));
+    let always = vec![
         file("/etc/hostname", format!("{host}\n")),
         file("/etc/hosts", format!("127.0.0.1 localhost\n{address} {host}.{domain} {host}\n")),
         file("/etc/resolv.conf", resolv_conf),
@@ -92,7 +97,8 @@ fn seed_files(
             "/etc/systemd/system.conf.d/10-region.conf",
             format!("[Manager]\nDefaultEnvironment={}\n", environment(ctx, "\"", " ")),
         ),
-    ]
+    ];
+    always.into_iter().chain(trusted).collect()
 }
 
 /// What AWS's own clients need to find this region, each variable in `quote`s before an `end`.
@@ -101,6 +107,8 @@ fn environment(ctx: &TaskCtx, quote: &str, end: &str) -> String {
         ("AWS_ENDPOINT_URL", endpoint(ctx)),
         ("AWS_DEFAULT_REGION", ctx.region.to_string()),
         ("AWS_REGION", ctx.region.to_string()),
+        // AWS's clients bring a list of authorities of their own and trust no other.
+        ("AWS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt".to_owned()),
     ];
     let line = |(name, value): (&str, String)| format!("{quote}{name}={value}{quote}{end}");
     variables.into_iter().map(line).collect()
