@@ -136,12 +136,18 @@ def traces(folder: Path) -> set[str]:
 
 
 def of_stacks(folder: Path) -> set[str]:
-    """All of it, less what a region has without any stack: its control plane and its zones."""
+    """All of it, less what a region has without any stack: its control plane, its zones, and the
+    internet, which is one namespace, one link to the host and one table of filters there."""
     found = set()
     for line in traces(folder):
         words = line.split()
-        of_the_region = words[0] == "process" and REGION_COMMANDS.intersection(words[3:])
-        if not of_the_region and not line.endswith(OF_THE_ZONE):
+        of_the_region = {
+            "process": bool(REGION_COMMANDS.intersection(words[3:])),
+            "link": line.endswith("igw"),
+            "table": bool(re.fullmatch("table table ip sk[0-9a-f]{4}", line)),
+        }
+        own = of_the_region.get(words[0], line.endswith("-internet"))
+        if not own and not line.endswith(OF_THE_ZONE):
             found.add(line)
     return found
 
