@@ -57,8 +57,8 @@ pub(crate) fn services(
             cipher: cipher.clone(),
         })
         .into(),
-        secretsmanager::service(secretsmanager::Drivers { cipher: cipher.clone() }).into(),
-        ssm::service(ssm::Drivers { cipher }).into(),
+        secretsmanager::service(secretsmanager::Drivers { cipher }).into(),
+        ssm::service().into(),
         sts::service().into(),
     ];
     if !d.may_run {

@@ -197,10 +197,10 @@ async fn key_of(
     let opened = match asked {
         Some(asked) if asked.key.arn == arn => asked,
         Some(_) => return Err(Error::IncorrectKey),
-        None => named(ctx, &arn).await.map_err(|error| match error {
-            Error::NotFound(_) => Error::InvalidCiphertext,
-            other => other,
-        })?,
+        None => match named(ctx, &arn).await {
+            Err(Error::NotFound(_)) => return Err(Error::InvalidCiphertext),
+            found => found?,
+        },
     };
     Ok((opened, Some(header.material)))
 }

@@ -396,10 +396,13 @@ pub(crate) fn granted(
 
 /// Whether `name` is the caller, its role or its account.
 fn is(name: &str, caller: &Principal) -> bool {
-    match caller {
-        Principal::Service { name: service } => return *name == **service,
-        Principal::AssumedRole { role, .. } if role.to_string() == name => return true,
-        _ => {}
+    if let Principal::Service { name: service } = caller {
+        return *name == **service;
+    }
+    if let Principal::AssumedRole { role, .. } = caller
+        && role.to_string() == name
+    {
+        return true;
     }
     let account = caller.account().map(|account| format!("arn:aws:iam::{account}:root"));
     caller.arn().is_some_and(|arn| arn.to_string() == name)

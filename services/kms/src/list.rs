@@ -1,7 +1,7 @@
 //! The list of keys.
 
 use kernel::paging;
-use kms_api::{KeyListEntry, ListKeysInput, ListKeysOutput};
+use kms_api::{KeyListEntry, ListKeysInput, ListKeysOutput, ResourceOwnerType};
 
 use crate::Ctx;
 use crate::error::{Error, Result};
@@ -16,8 +16,13 @@ const PAGE: i32 = 100;
 ///
 /// # Errors
 ///
-/// [`Error::InvalidMarker`].
+/// [`Error::InvalidMarker`], [`Error::NotImplemented`] for keys that others share.
 pub(crate) async fn list_keys(ctx: Ctx, input: ListKeysInput) -> Result<ListKeysOutput> {
+    if input.resource_owners.contains(&ResourceOwnerType::OtherAccountsViaRam) {
+        return Err(Error::NotImplemented(
+            "Keys that are shared through AWS RAM are not implemented yet.".to_owned(),
+        ));
+    }
     let found = ctx.store.read(|tx| tx.scan(&KEYS, ())).await?;
     let limit = usize::try_from(input.limit.unwrap_or(PAGE)).unwrap_or(1);
     let page = paging::page(found, input.marker.as_deref(), limit, |key| key.id.clone())

@@ -105,7 +105,8 @@ fn arn_of_missing(ctx: &Ctx, resource: &str) -> String {
         Some(Reference::Alias(scope, alias)) => {
             format!("arn:aws:kms:{}:{}:{alias}", scope.region, scope.account)
         }
-        Some(Reference::Id(..)) | None => resource.to_owned(),
+        Some(Reference::Id(scope, id)) => arn_of(&scope.region, scope.account.as_str(), &id),
+        None => resource.to_owned(),
     }
 }
 

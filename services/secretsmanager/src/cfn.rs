@@ -10,17 +10,27 @@ use kernel::resource::{
 };
 use rds_api::DescribeDBInstancesInput;
 use secretsmanager_api::{
-    CreateSecretInput, DeleteSecretInput, DescribeSecretInput, GetRandomPasswordInput,
-    GetSecretValueInput, PutSecretValueInput, Tag, UpdateSecretInput, error as code,
+    CreateSecretInput, DeleteResourcePolicyInput, DeleteSecretInput, DescribeSecretInput,
+    GetRandomPasswordInput, GetSecretValueInput, PutResourcePolicyInput, PutSecretValueInput, Tag,
+    TagResourceInput, UntagResourceInput, UpdateSecretInput, error as code,
 };
 use serde_json::{Map, Value as Json, json};
+
+use crate::sealing::OWN_KEY;
 
 const SECRET: &[Property] = &[
     Property::new("Name").replaces(),
     Property::new("Description"),
     Property::new("SecretString"),
     Property::new("GenerateSecretString"),
+    Property::new("KmsKeyId"),
     Property::new("Tags"),
+];
+
+const POLICY: &[Property] = &[
+    Property::new("SecretId").required().replaces(),
+    Property::new("ResourcePolicy").required(),
+    Property::new("BlockPublicPolicy"),
 ];
 
 const ATTACHMENT: &[Property] = &[
@@ -47,8 +57,18 @@ pub(crate) fn attachment() -> ResourceType {
     }
 }
 
+pub(crate) fn policy() -> ResourceType {
+    ResourceType {
+        name: "AWS::SecretsManager::ResourcePolicy",
+        properties: POLICY,
+        attributes: &["Id"],
+        handler: Arc::new(ResourcePolicy),
+    }
+}
+
 struct Secret;
 struct Attachment;
+struct ResourcePolicy;
 
 fn text(properties: &Properties, name: &str) -> Option<String> {
     properties.get(name)?.as_str().map(str::to_owned)
@@ -99,6 +119,28 @@ fn tags_of(ctx: &ResourceCtx, properties: &Properties) -> Vec<Tag> {
     crate::tags::shown(&tags)
 }
 
+/// Makes the secret's own tags those of the template.
+async fn retag(
+    ctx: &ResourceCtx,
+    id: &str,
+    old: &Properties,
+    new: &Properties,
+) -> Result<(), ServiceError> {
+    if old.get("Tags") == new.get("Tags") {
+        return Ok(());
+    }
+    let (before, after) = (tags_of(ctx, old), tags_of(ctx, new));
+    let stays = |key: &Option<String>| after.iter().any(|tag| tag.key == *key);
+    let tag_keys: Vec<String> =
+        before.into_iter().map(|tag| tag.key).filter(|key| !stays(key)).flatten().collect();
+    if !tag_keys.is_empty() {
+        let input = UntagResourceInput { secret_id: id.to_owned(), tag_keys };
+        ctx.client.call(input).await?;
+    }
+    let input = TagResourceInput { secret_id: id.to_owned(), tags: after };
+    ctx.client.call(input).await.map(|_| ())
+}
+
 fn name_of(ctx: &ResourceCtx, properties: &Properties) -> String {
     text(properties, "Name").unwrap_or_else(|| ctx.generated_name(200))
 }
@@ -141,6 +183,7 @@ impl ResourceHandler for Secret {
             name: name_of(ctx, properties),
             description: text(properties, "Description"),
             secret_string: value(ctx, properties).await?,
+            kms_key_id: text(properties, "KmsKeyId"),
             tags: tags_of(ctx, properties),
             ..CreateSecretInput::default()
         };
@@ -169,9 +212,13 @@ impl ResourceHandler for Secret {
             secret_id: physical_id.to_owned(),
             description: text(new, "Description"),
             secret_string: if fresh { value(ctx, new).await? } else { None },
+            // A key that is no longer named gives way to the service's own.
+            kms_key_id: changed("KmsKeyId")
+                .then(|| text(new, "KmsKeyId").unwrap_or_else(|| OWN_KEY.to_owned())),
             ..UpdateSecretInput::default()
         };
-        ctx.client.call(input).await.map(|_| ())
+        ctx.client.call(input).await?;
+        retag(ctx, physical_id, old, new).await
     }
 
     async fn delete(
@@ -282,5 +329,63 @@ impl ResourceHandler for Attachment {
     ) -> Result<Progress, ServiceError> {
         // AWS leaves the connection in the secret as well.
         Ok(Progress::Done(Attributes::new()))
+    }
+}
+
+async fn put_policy(ctx: &ResourceCtx, properties: &Properties) -> Result<String, ServiceError> {
+    let policy = properties.get("ResourcePolicy").cloned().unwrap_or_default();
+    let input = PutResourcePolicyInput {
+        secret_id: text(properties, "SecretId").unwrap_or_default(),
+        resource_policy: policy.as_str().map_or_else(|| policy.to_string(), str::to_owned),
+        block_public_policy: flag(properties, "BlockPublicPolicy"),
+        ..PutResourcePolicyInput::default()
+    };
+    Ok(ctx.client.call(input).await?.arn.unwrap_or_default())
+}
+
+#[async_trait]
+impl ResourceHandler for ResourcePolicy {
+    async fn create(
+        &self,
+        ctx: &ResourceCtx,
+        properties: &Properties,
+    ) -> Result<String, ServiceError> {
+        put_policy(ctx, properties).await
+    }
+
+    async fn settled(
+        &self,
+        _ctx: &ResourceCtx,
+        physical_id: &str,
+        _properties: &Properties,
+    ) -> Result<Progress, ServiceError> {
+        Ok(id_attribute(physical_id))
+    }
+
+    async fn update(
+        &self,
+        ctx: &ResourceCtx,
+        _physical_id: &str,
+        _old: &Properties,
+        new: &Properties,
+    ) -> Result<(), ServiceError> {
+        put_policy(ctx, new).await.map(|_| ())
+    }
+
+    async fn delete(
+        &self,
+        ctx: &ResourceCtx,
+        physical_id: &str,
+        _properties: &Properties,
+    ) -> Result<Progress, ServiceError> {
+        let input = DeleteResourcePolicyInput {
+            secret_id: physical_id.to_owned(),
+            ..DeleteResourcePolicyInput::default()
+        };
+        match ctx.client.call(input).await {
+            Ok(_) => Ok(Progress::Done(Attributes::new())),
+            Err(error) if gone(&error) => Ok(Progress::Done(Attributes::new())),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -32,6 +32,26 @@ pub(crate) enum Error {
     #[error("Invalid NextToken")]
     InvalidNextToken,
     #[error("{0}")]
+    InvalidRequest(String),
+    #[error("Access to KMS is not allowed")]
+    KmsDenied,
+    #[error(
+        "Secrets Manager can't encrypt the protected secret text using the provided KMS key: {0}"
+    )]
+    EncryptionFailure(String),
+    #[error(
+        "Secrets Manager can't decrypt the protected secret text using the provided KMS key: {0}"
+    )]
+    DecryptionFailure(String),
+    #[error("{0}")]
+    LimitExceeded(String),
+    #[error(
+        "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function \
+         policy grants access to the principal secretsmanager.amazonaws.com. There is no function \
+         {0} in this region."
+    )]
+    NoFunction(String),
+    #[error("{0}")]
     Unsupported(String),
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -51,6 +71,11 @@ impl From<Error> for ServiceError {
             Error::InvalidParameter(_) => shape::INVALID_PARAMETER_EXCEPTION,
             Error::MalformedPolicy(_) => shape::MALFORMED_POLICY_DOCUMENT_EXCEPTION,
             Error::PublicPolicy => shape::PUBLIC_POLICY_EXCEPTION,
+            Error::InvalidRequest(_) => shape::INVALID_REQUEST_EXCEPTION,
+            Error::EncryptionFailure(_) => shape::ENCRYPTION_FAILURE,
+            Error::DecryptionFailure(_) => shape::DECRYPTION_FAILURE,
+            Error::LimitExceeded(_) => shape::LIMIT_EXCEEDED_EXCEPTION,
+            Error::KmsDenied | Error::NoFunction(_) => "AccessDeniedException",
             Error::InvalidNextToken => shape::INVALID_NEXT_TOKEN_EXCEPTION,
             Error::Unsupported(_) => return Self::new("NotImplemented", text).status(501),
             Error::Store(inside) => return Self::internal(inside),

@@ -5,7 +5,10 @@ mod cfn;
 mod error;
 mod list;
 mod password;
+mod replication;
 mod resource_policy;
+mod rotation;
+mod sealing;
 mod secret;
 mod store;
 mod tags;
@@ -19,7 +22,7 @@ use kernel::cipher::Cipher;
 
 /// What the service works with.
 pub struct Drivers {
-    /// Seals the values.
+    /// Seals what tells values apart; the values themselves are sealed by KMS.
     pub cipher: Cipher,
 }
 
@@ -36,6 +39,7 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
         .operation(secret::delete_secret)
         .operation(secret::restore_secret)
         .operation(version::get_secret_value)
+        .operation(version::batch_get_secret_value)
         .operation(version::put_secret_value)
         .operation(version::update_secret_version_stage)
         .operation(list::list_secrets)
@@ -44,6 +48,12 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
         .operation(resource_policy::put_resource_policy)
         .operation(resource_policy::get_resource_policy)
         .operation(resource_policy::delete_resource_policy)
+        .operation(resource_policy::validate_resource_policy)
+        .operation(rotation::rotate_secret)
+        .operation(rotation::cancel_rotate_secret)
+        .operation(replication::replicate_secret_to_regions)
+        .operation(replication::remove_regions_from_replication)
+        .operation(replication::stop_replication_to_replica)
         .operation(tags::tag_resource)
         .operation(tags::untag_resource)
         .resource_policy(resource_policy::of_arn)
@@ -54,4 +64,5 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
         )
         .resource_type(cfn::secret())
         .resource_type(cfn::attachment())
+        .resource_type(cfn::policy())
 }

@@ -37,24 +37,29 @@ pub(crate) async fn list_secrets(ctx: Ctx, input: ListSecretsInput) -> Result<Li
         };
         format!("{:020}/{}", at.as_millis(), secret.name)
     };
+    let descends = input.sort_order == Some(SortOrderType::Desc);
+    let key = |secret: &Secret| {
+        let key = sort_key(secret);
+        if descends { mirrored(&key) } else { key }
+    };
     let limit = usize::try_from(input.max_results.unwrap_or(PAGE)).unwrap_or(1);
-    let mut page = paging::page(found, input.next_token.as_deref(), limit, sort_key)
+    let page = paging::page(found, input.next_token.as_deref(), limit, key)
         .map_err(|_| Error::InvalidNextToken)?;
-    if input.sort_order == Some(SortOrderType::Desc) {
-        if page.next.is_some() || input.next_token.is_some() {
-            return Err(Error::Unsupported(
-                "Descending order over several pages is not implemented.".to_owned(),
-            ));
-        }
-        page.items.reverse();
-    }
     let secret_list = page.items.into_iter().map(entry).collect();
     Ok(ListSecretsOutput { secret_list, next_token: page.next })
 }
 
+/// A key that sorts the other way round.
+fn mirrored(key: &str) -> String {
+    let turned = key.bytes().fold(String::new(), |text, byte| format!("{text}{:02x}", 255 - byte));
+    // What goes on sorts before what ends here.
+    turned + "~"
+}
+
 fn entry(secret: Secret) -> SecretListEntry {
-    let stages = |v: &crate::store::Version| (v.id.clone(), v.stages.iter().cloned().collect());
+    let secret_versions_to_stages = secret.shown_stages();
     SecretListEntry {
+        kms_key_id: secret.key,
         arn: Some(secret.arn),
         name: Some(secret.name),
         description: secret.description,
@@ -62,7 +67,7 @@ fn entry(secret: Secret) -> SecretListEntry {
         last_accessed_date: secret.accessed,
         deleted_date: secret.deleted,
         tags: shown(&secret.tags),
-        secret_versions_to_stages: secret.versions.iter().map(stages).collect(),
+        secret_versions_to_stages,
         owning_service: secret.owning_service,
         created_date: Some(secret.created),
         ..SecretListEntry::default()
@@ -86,9 +91,20 @@ fn passes(secret: &Secret, filter: &Filter) -> bool {
             [secret.name.clone(), description].into_iter().chain(keys()).chain(values()).collect()
         }
     };
+    let any_case = matches!(
+        filter.key,
+        Some(FilterNameStringType::Description | FilterNameStringType::All) | None
+    );
+    let starts = |value: &String, prefix: &str| {
+        if any_case {
+            value.to_lowercase().starts_with(&prefix.to_lowercase())
+        } else {
+            value.starts_with(prefix)
+        }
+    };
     filter.values.iter().any(|wanted| match wanted.strip_prefix('!') {
-        Some(unwanted) => !found.iter().any(|value| value.starts_with(unwanted)),
-        None => found.iter().any(|value| value.starts_with(wanted.as_str())),
+        Some(unwanted) => !found.iter().any(|value| starts(value, unwanted)),
+        None => found.iter().any(|value| starts(value, wanted)),
     })
 }
 
@@ -105,15 +121,18 @@ pub(crate) async fn list_secret_version_ids(
 ) -> Result<ListSecretVersionIdsOutput> {
     let secret = ctx.store.read(|tx| find(tx, &ctx, &input.secret_id)).await?;
     let limit = usize::try_from(input.max_results.unwrap_or(PAGE)).unwrap_or(1);
-    // Versions without a stage are deprecated; they are forgotten here as soon as they are.
-    let page = paging::page(secret.versions, input.next_token.as_deref(), limit, |v| v.id.clone())
+    // Versions without a stage are deprecated.
+    let deprecated = input.include_deprecated.unwrap_or(false);
+    let mut versions = secret.versions;
+    versions.retain(|version| deprecated || !version.stages.is_empty());
+    let page = paging::page(versions, input.next_token.as_deref(), limit, |v| v.id.clone())
         .map_err(|_| Error::InvalidNextToken)?;
     let versions = page.items.into_iter().map(|version| SecretVersionsListEntry {
         version_id: Some(version.id),
         version_stages: version.stages.into_iter().collect(),
-        last_accessed_date: None,
+        last_accessed_date: version.accessed,
         created_date: Some(version.created),
-        kms_key_ids: vec!["DefaultEncryptionKey".to_owned()],
+        kms_key_ids: vec![version.key.unwrap_or_else(|| "DefaultEncryptionKey".to_owned())],
     });
     Ok(ListSecretVersionIdsOutput {
         versions: versions.collect(),

@@ -5,6 +5,7 @@ use policy::{Kind, Policy};
 use secretsmanager_api::{
     DeleteResourcePolicyInput, DeleteResourcePolicyOutput, GetResourcePolicyInput,
     GetResourcePolicyOutput, PutResourcePolicyInput, PutResourcePolicyOutput,
+    ValidateResourcePolicyInput, ValidateResourcePolicyOutput, ValidationErrorsEntry,
 };
 
 use crate::Ctx;
@@ -34,6 +35,35 @@ pub(crate) async fn put_resource_policy(
         name: Some(secret.name),
         policy_name: None,
     })
+}
+
+/// Tells whether a policy could be attached, and what is wrong with it.
+///
+/// AWS: ValidateResourcePolicy.
+///
+/// # Errors
+///
+/// [`Error::MalformedPolicy`] for what is no policy at all, [`Error::SecretNotFound`].
+pub(crate) async fn validate_resource_policy(
+    ctx: Ctx,
+    input: ValidateResourcePolicyInput,
+) -> Result<ValidateResourcePolicyOutput> {
+    if let Some(id) = &input.secret_id {
+        ctx.store.read(|tx| find(tx, &ctx, id)).await?;
+    }
+    let parsed = Policy::parse(&input.resource_policy, Kind::Resource)
+        .map_err(|error| Error::MalformedPolicy(error.to_string()))?;
+    let mut validation_errors = Vec::new();
+    if parsed.is_public() {
+        validation_errors.push(ValidationErrorsEntry {
+            check_name: Some("PUBLIC_ACCESS".to_owned()),
+            error_message: Some(
+                "The resource policy grants broad access to the secret.".to_owned(),
+            ),
+        });
+    }
+    let policy_validation_passed = Some(validation_errors.is_empty());
+    Ok(ValidateResourcePolicyOutput { policy_validation_passed, validation_errors })
 }
 
 /// Shows the policy.

@@ -11,7 +11,8 @@ use secretsmanager_api::{
 };
 
 use crate::error::{Error, Result};
-use crate::store::{CURRENT, SECRETS, Secret, find};
+use crate::sealing::{self, OWN_KEY, Sealed};
+use crate::store::{CURRENT, SECRETS, Secret, Version, find};
 use crate::tags::shown;
 use crate::version::{self, Value};
 use crate::{Ctx, TaskCtx};
@@ -19,8 +20,6 @@ use crate::{Ctx, TaskCtx};
 /// AWS: DeleteSecret, `RecoveryWindowInDays`.
 const RECOVERY_DAYS_DEFAULT: i64 = 30;
 const DAY: Duration = Duration::from_secs(86_400);
-/// The key that values are sealed with.
-const OWN_KEY: &str = "alias/aws/secretsmanager";
 
 /// Makes a secret, with a value or without.
 ///
@@ -28,18 +27,21 @@ const OWN_KEY: &str = "alias/aws/secretsmanager";
 ///
 /// # Errors
 ///
-/// [`Error::ResourceExists`], [`Error::NameScheduledForDeletion`].
+/// [`Error::ResourceExists`], [`Error::NameScheduledForDeletion`], [`Error::EncryptionFailure`]
+/// while the KMS key cannot be used, [`Error::KmsDenied`].
 pub(crate) async fn create_secret(
     ctx: Ctx,
     input: CreateSecretInput,
 ) -> Result<CreateSecretOutput> {
     check_name(&input.name)?;
-    check_key(input.kms_key_id.as_deref())?;
     let replicated = !input.add_replica_regions.is_empty()
         || input.force_overwrite_replica_secret == Some(true)
         || input.cross_account_primary_arn.is_some();
-    if replicated || input.type_.is_some() {
-        return Err(Error::Unsupported("Replicated and typed secrets are not implemented.".into()));
+    if replicated {
+        return Err(crate::replication::one_region(&ctx));
+    }
+    if input.type_.is_some() {
+        return Err(Error::Unsupported("Typed secrets are not implemented.".to_owned()));
     }
     let value = Value::of(input.secret_string.clone(), input.secret_binary.clone())?;
     let mut tags = Tags::new();
@@ -48,44 +50,59 @@ pub(crate) async fn create_secret(
     }
     kernel::tags::check(&tags, ctx.caller.invoked_by.as_deref())
         .map_err(|error| Error::InvalidParameter(error.to_string()))?;
+    let id = input.client_request_token.clone().unwrap_or_else(|| ctx.random().uuid());
+    let known = ctx.store.read(|tx| tx.get(&SECRETS, &input.name)).await?;
+    if let Some(known) = known {
+        return again(&ctx, known, &id, value.as_ref()).map(|known| made(known, &value, id));
+    }
     let suffix =
         ctx.random().text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 6);
-    let arn = ctx.arn("secretsmanager", format!("secret:{}-{suffix}", input.name)).to_string();
-    let id = input.client_request_token.clone().unwrap_or_else(|| ctx.random().uuid());
-    let owner = ctx.caller.invoked_by.clone().filter(|_| input.name.contains('!'));
+    let mut secret = Secret {
+        arn: ctx.arn("secretsmanager", format!("secret:{}-{suffix}", input.name)).to_string(),
+        name: input.name,
+        description: input.description,
+        created: ctx.now(),
+        changed: ctx.now(),
+        accessed: None,
+        deletion: None,
+        deleted: None,
+        tags,
+        versions: Vec::new(),
+        policy: None,
+        owning_service: None,
+        key: own_or_named(input.kms_key_id),
+    };
+    // Services name the secrets that they manage after themselves, as `rds!db-…`.
+    secret.owning_service = ctx.caller.invoked_by.clone().filter(|_| secret.name.contains('!'));
+    if let Some(value) = &value {
+        let sealed = sealing::seal(&ctx, secret.key.as_deref(), &secret.arn, &id, value).await?;
+        version::add(&ctx, &mut secret, &id, value, &sealed, &[CURRENT.to_owned()])?;
+    }
     let secret = ctx
         .store
         .write(|tx| -> Result<Secret> {
-            if let Some(known) = tx.get(&SECRETS, &input.name)? {
+            if let Some(known) = tx.get(&SECRETS, &secret.name)? {
                 return again(&ctx, known, &id, value.as_ref());
             }
-            let mut secret = Secret {
-                name: input.name.clone(),
-                arn: arn.clone(),
-                description: input.description.clone(),
-                created: ctx.now(),
-                changed: ctx.now(),
-                accessed: None,
-                deletion: None,
-                deleted: None,
-                tags: tags.clone(),
-                versions: Vec::new(),
-                policy: None,
-                owning_service: owner.clone(),
-            };
-            if let Some(value) = &value {
-                version::add(&ctx, &mut secret, &id, value, &[CURRENT.to_owned()])?;
-            }
             tx.put(&SECRETS, &secret)?;
-            Ok(secret)
+            Ok(secret.clone())
         })
         .await?;
-    Ok(CreateSecretOutput {
+    Ok(made(secret, &value, id))
+}
+
+fn made(secret: Secret, value: &Option<Value>, id: String) -> CreateSecretOutput {
+    CreateSecretOutput {
         arn: Some(secret.arn),
         name: Some(secret.name),
-        version_id: value.map(|_| id),
+        version_id: value.as_ref().map(|_| id),
         replication_status: Vec::new(),
-    })
+    }
+}
+
+/// The key that a request names, unless it is the service's own.
+fn own_or_named(key: Option<String>) -> Option<String> {
+    key.filter(|key| key != OWN_KEY && !key.ends_with(&format!(":{OWN_KEY}")))
 }
 
 /// A request that is repeated with its token gives the secret it made.
@@ -94,39 +111,63 @@ fn again(ctx: &Ctx, known: Secret, id: &str, value: Option<&Value>) -> Result<Se
         return Err(Error::NameScheduledForDeletion);
     }
     let same = match (known.versions.iter().find(|version| version.id == id), value) {
-        (Some(version), Some(value)) => version::opened(ctx, &known.arn, version)? == *value,
+        (Some(version), Some(value)) => sealing::holds(ctx, &known.arn, version, value)?,
         _ => false,
     };
     if same { Ok(known) } else { Err(Error::ResourceExists(known.name)) }
 }
 
-/// Changes a secret's description or adds a version.
+/// Changes a secret's description or key, or adds a version. With another key, the versions that
+/// have AWS's own stages are sealed anew under it.
 ///
 /// AWS: UpdateSecret.
 ///
 /// # Errors
 ///
-/// [`Error::SecretNotFound`], [`Error::MarkedForDeletion`], [`Error::OtherContent`].
+/// [`Error::SecretNotFound`], [`Error::MarkedForDeletion`], [`Error::OtherContent`],
+/// [`Error::EncryptionFailure`], [`Error::DecryptionFailure`], [`Error::KmsDenied`].
 pub(crate) async fn update_secret(
     ctx: Ctx,
     input: UpdateSecretInput,
 ) -> Result<UpdateSecretOutput> {
-    check_key(input.kms_key_id.as_deref())?;
     if input.type_.is_some() {
         return Err(Error::Unsupported("Typed secrets are not implemented.".to_owned()));
     }
     let value = Value::of(input.secret_string.clone(), input.secret_binary.clone())?;
     let id = input.client_request_token.clone().unwrap_or_else(|| ctx.random().uuid());
+    let before = ctx.store.read(|tx| find(tx, &ctx, &input.secret_id)).await?.usable()?;
+    let key = match input.kms_key_id {
+        Some(key) => own_or_named(Some(key)),
+        None => before.key.clone(),
+    };
+    let anew = if key == before.key {
+        Vec::new()
+    } else {
+        sealed_anew(&ctx, &before, key.as_deref()).await?
+    };
+    let sealed = match &value {
+        Some(value) if !version::known(&ctx, &before, &id, value)? => {
+            Some(sealing::seal(&ctx, key.as_deref(), &before.arn, &id, value).await?)
+        }
+        Some(_) | None => None,
+    };
     let secret = ctx
         .store
         .write(|tx| -> Result<Secret> {
-            let mut secret = find(tx, &ctx, &input.secret_id)?.usable()?;
+            let mut secret = find(tx, &ctx, &before.arn)?.usable()?;
             if let Some(description) = &input.description {
                 secret.description = Some(description.clone());
                 secret.changed = ctx.now();
             }
-            if let Some(value) = &value {
-                version::add(&ctx, &mut secret, &id, value, &[CURRENT.to_owned()])?;
+            secret.key.clone_from(&key);
+            for (id, sealed) in &anew {
+                if let Some(version) = secret.versions.iter_mut().find(|v| v.id == *id) {
+                    version.seal_anew(sealed);
+                    secret.changed = ctx.now();
+                }
+            }
+            if let (Some(value), Some(sealed)) = (&value, &sealed) {
+                version::add(&ctx, &mut secret, &id, value, sealed, &[CURRENT.to_owned()])?;
             }
             tx.put(&SECRETS, &secret)?;
             Ok(secret)
@@ -134,6 +175,24 @@ pub(crate) async fn update_secret(
         .await?;
     let version_id = value.map(|_| id);
     Ok(UpdateSecretOutput { arn: Some(secret.arn), name: Some(secret.name), version_id })
+}
+
+/// The versions with AWS's own stages, sealed under `key`.
+///
+/// AWS: UpdateSecret, `KmsKeyId`.
+async fn sealed_anew(
+    ctx: &Ctx,
+    secret: &Secret,
+    key: Option<&str>,
+) -> Result<Vec<(String, Sealed)>> {
+    let own = |version: &&Version| version.stages.iter().any(|stage| stage.starts_with("AWS"));
+    let mut anew = Vec::new();
+    for version in secret.versions.iter().filter(own) {
+        let value = sealing::open(ctx, &secret.arn, version).await?;
+        let sealed = sealing::seal(ctx, key, &secret.arn, &version.id, &value).await?;
+        anew.push((version.id.clone(), sealed));
+    }
+    Ok(anew)
 }
 
 /// Shows a secret without its values.
@@ -148,8 +207,9 @@ pub(crate) async fn describe_secret(
     input: DescribeSecretInput,
 ) -> Result<DescribeSecretOutput> {
     let secret = ctx.store.read(|tx| find(tx, &ctx, &input.secret_id)).await?;
-    let stages = |v: &crate::store::Version| (v.id.clone(), v.stages.iter().cloned().collect());
+    let version_ids_to_stages = secret.shown_stages();
     Ok(DescribeSecretOutput {
+        kms_key_id: secret.key,
         arn: Some(secret.arn),
         name: Some(secret.name),
         description: secret.description,
@@ -157,7 +217,7 @@ pub(crate) async fn describe_secret(
         last_accessed_date: secret.accessed,
         deleted_date: secret.deleted,
         tags: shown(&secret.tags),
-        version_ids_to_stages: secret.versions.iter().map(stages).collect(),
+        version_ids_to_stages,
         owning_service: secret.owning_service,
         created_date: Some(secret.created),
         ..DescribeSecretOutput::default()
@@ -195,19 +255,29 @@ pub(crate) async fn delete_secret(
     let secret = ctx
         .store
         .write(|tx| -> Result<Secret> {
-            let mut secret = find(tx, &ctx, &input.secret_id)?;
+            let found = find(tx, &ctx, &input.secret_id);
             if force {
-                tx.delete(&SECRETS, &secret.name)?;
-                return Ok(secret);
+                if let Ok(secret) = &found {
+                    tx.delete(&SECRETS, &secret.name)?;
+                }
+                return found;
             }
-            secret = secret.usable()?;
+            let mut secret = found?.usable()?;
             secret.deletion = Some(at);
             secret.deleted = Some(now);
             tx.put(&SECRETS, &secret)?;
             Ok(secret)
         })
-        .await?;
+        .await;
     let deletion_date = Some(at);
+    let secret = match secret {
+        // To delete by force what is not there is no error.
+        Err(Error::SecretNotFound) if force => {
+            let name = Some(input.secret_id);
+            return Ok(DeleteSecretOutput { arn: None, name, deletion_date });
+        }
+        secret => secret?,
+    };
     Ok(DeleteSecretOutput { arn: Some(secret.arn), name: Some(secret.name), deletion_date })
 }
 
@@ -271,13 +341,4 @@ fn check_name(name: &str) -> Result<()> {
          following: -/_+=.@!"
             .to_owned(),
     ))
-}
-
-fn check_key(key: Option<&str>) -> Result<()> {
-    match key {
-        None | Some(OWN_KEY) => Ok(()),
-        Some(key) => Err(Error::Unsupported(format!(
-            "The key {key} cannot be used: keys of KMS are not there yet."
-        ))),
-    }
 }

@@ -1,6 +1,7 @@
 //! The tables of Secrets Manager.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use base::{Tags, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,11 @@ use crate::error::{Error, Result};
 
 /// The stage of the version that is in force.
 pub(crate) const CURRENT: &str = "AWSCURRENT";
+/// How many versions a secret keeps.
+///
+/// AWS: "AWS Secrets Manager quotas", Versions per secret.
+pub(crate) const VERSIONS_MAX: usize = 100;
+const DAY: Duration = Duration::from_secs(86_400);
 /// The stage of the version that was in force before.
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
 
@@ -29,16 +35,26 @@ pub(crate) struct Secret {
     pub(crate) versions: Vec<Version>,
     pub(crate) policy: Option<String>,
     pub(crate) owning_service: Option<String>,
+    /// The KMS key that new versions are sealed under; none for the service's own.
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Version {
     pub(crate) id: String,
-    /// The value, sealed and in base64.
+    /// The data key as KMS wrapped it, in base64.
+    pub(crate) data_key: String,
+    /// The value, sealed under the data key and in base64.
     pub(crate) sealed: String,
+    /// The value's digest, sealed and in base64.
+    pub(crate) digest: String,
     pub(crate) binary: bool,
+    /// The KMS key as it was named; none for the service's own.
+    pub(crate) key: Option<String>,
     pub(crate) stages: BTreeSet<String>,
     pub(crate) created: Timestamp,
+    /// The day of the last reading.
+    pub(crate) accessed: Option<Timestamp>,
 }
 
 impl Record for Secret {
@@ -73,6 +89,12 @@ impl Secret {
         if self.deletion.is_some() { Err(Error::MarkedForDeletion) } else { Ok(self) }
     }
 
+    /// The stages of every version that has one.
+    pub(crate) fn shown_stages(&self) -> BTreeMap<String, Vec<String>> {
+        let live = self.versions.iter().filter(|version| !version.stages.is_empty());
+        live.map(|v| (v.id.clone(), v.stages.iter().cloned().collect())).collect()
+    }
+
     pub(crate) fn version(&self, id: Option<&str>, stage: Option<&str>) -> Option<&Version> {
         let stage = match (id, stage) {
             (None, None) => Some(CURRENT),
@@ -104,6 +126,19 @@ impl Secret {
                 }
             }
         }
-        self.versions.retain(|version| !version.stages.is_empty());
+    }
+
+    /// Forgets the oldest versions that no stage names, when there are too many; none of the last
+    /// day.
+    ///
+    /// AWS: "What's in a Secrets Manager secret?", Version.
+    pub(crate) fn forget_deprecated(&mut self, now: Timestamp) {
+        let mut excess = self.versions.len().saturating_sub(VERSIONS_MAX);
+        self.versions.retain(|version| {
+            let old = now.since(version.created) > DAY;
+            let goes = excess > 0 && old && version.stages.is_empty();
+            excess -= usize::from(goes);
+            !goes
+        });
     }
 }

@@ -1,53 +1,19 @@
 //! Secrets over HTTP: versions and stages, tokens, deletion on the clock, who may read.
 
-use std::sync::Arc;
+mod cloud;
+
 use std::time::Duration;
 
-use kernel::cipher::Cipher;
+use cloud::{create, get, start};
 use secretsmanager_api::{
-    CreateSecretInput, DeleteSecretInput, DescribeSecretInput, GetRandomPasswordInput,
-    GetSecretValueInput, ListSecretsInput, PutResourcePolicyInput, PutSecretValueInput,
-    RestoreSecretInput,
+    DeleteSecretInput, DescribeSecretInput, GetRandomPasswordInput, ListSecretsInput,
+    PutResourcePolicyInput, PutSecretValueInput, RestoreSecretInput,
 };
-use testkit::{Cloud, TestClient, poll};
-
-struct Zeroes;
-
-impl base::Random for Zeroes {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(0);
-    }
-}
-
-async fn cloud() -> Cloud {
-    let drivers = secretsmanager::Drivers { cipher: Cipher::new([1; 32], Arc::new(Zeroes)) };
-    Cloud::start(vec![secretsmanager::service(drivers).into()]).await
-}
-
-fn create(name: &str, value: &str) -> CreateSecretInput {
-    CreateSecretInput {
-        name: name.to_owned(),
-        secret_string: Some(value.to_owned()),
-        client_request_token: Some("token-token-token-token-token-token".to_owned()),
-        ..CreateSecretInput::default()
-    }
-}
-
-async fn get(client: &TestClient, id: &str, stage: Option<&str>) -> Result<String, String> {
-    let input = GetSecretValueInput {
-        secret_id: id.to_owned(),
-        version_stage: stage.map(str::to_owned),
-        ..GetSecretValueInput::default()
-    };
-    match client.call(input).await {
-        Ok(output) => Ok(output.secret_string.unwrap_or_default()),
-        Err(error) => Err(error.code),
-    }
-}
+use testkit::poll;
 
 #[tokio::test]
 async fn a_new_value_is_current_and_the_old_one_previous() {
-    let cloud = cloud().await;
+    let cloud = start().await;
     let root = cloud.root();
     let arn = root.call(create("db", "one")).await.unwrap().arn.unwrap();
     assert_eq!(root.call(create("db", "one")).await.unwrap().arn.as_deref(), Some(arn.as_str()));
@@ -70,7 +36,7 @@ async fn a_new_value_is_current_and_the_old_one_previous() {
 
 #[tokio::test]
 async fn a_deleted_secret_comes_back_until_its_window_ends() {
-    let cloud = cloud().await;
+    let cloud = start().await;
     let root = cloud.root();
     root.call(create("db", "one")).await.unwrap();
     let delete = DeleteSecretInput {
@@ -94,7 +60,7 @@ async fn a_deleted_secret_comes_back_until_its_window_ends() {
 
 #[tokio::test]
 async fn passwords_obey_their_rules() {
-    let cloud = cloud().await;
+    let cloud = start().await;
     let input = GetRandomPasswordInput {
         password_length: Some(20),
         exclude_punctuation: Some(true),
@@ -117,7 +83,7 @@ async fn passwords_obey_their_rules() {
 
 #[tokio::test]
 async fn the_secrets_own_policy_lets_somebody_in() {
-    let cloud = cloud().await;
+    let cloud = start().await;
     let root = cloud.root();
     root.call(create("db", "one")).await.unwrap();
     let nobody = cloud.nobody();

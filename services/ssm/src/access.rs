@@ -12,12 +12,20 @@ const BY_ID: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{ResourceId}"
 const BY_PATH: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{Path}"];
 
 pub(crate) const RULES: &[Access] = &[
-    Access::new("PutParameter", &[Need::on("ssm:PutParameter", BY_NAME)]),
+    Access::new(
+        "PutParameter",
+        &[Need::on("ssm:PutParameter", BY_NAME)
+            .keys(&[("ssm:Overwrite", "Overwrite"), ("ssm:Policies", "Policies")])],
+    ),
     Access::new("GetParameter", &[Need::on("ssm:GetParameter", BY_NAME)]),
     Access::new("GetParameters", &[Need::on("ssm:GetParameters", BY_NAMES)]),
-    Access::new("GetParametersByPath", &[Need::on("ssm:GetParametersByPath", BY_PATH)]),
+    Access::new(
+        "GetParametersByPath",
+        &[Need::on("ssm:GetParametersByPath", BY_PATH).keys(&[("ssm:Recursive", "Recursive")])],
+    ),
     Access::new("GetParameterHistory", &[Need::on("ssm:GetParameterHistory", BY_NAME)]),
     Access::new("LabelParameterVersion", &[Need::on("ssm:LabelParameterVersion", BY_NAME)]),
+    Access::new("UnlabelParameterVersion", &[Need::on("ssm:UnlabelParameterVersion", BY_NAME)]),
     Access::new("DeleteParameter", &[Need::on("ssm:DeleteParameter", BY_NAME)]),
     Access::new("DeleteParameters", &[Need::on("ssm:DeleteParameters", BY_NAMES)]),
     Access::new("DescribeParameters", &[Need::on("ssm:DescribeParameters", &[])]),

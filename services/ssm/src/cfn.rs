@@ -18,6 +18,7 @@ const PROPERTIES: &[Property] = &[
     Property::new("AllowedPattern"),
     Property::new("Tier"),
     Property::new("DataType"),
+    Property::new("Policies"),
     Property::new("Tags"),
 ];
 
@@ -54,6 +55,7 @@ fn put(name: &str, properties: &Properties) -> PutParameterInput {
         allowed_pattern: text(properties, "AllowedPattern"),
         tier: text(properties, "Tier").and_then(|text| text.parse().ok()),
         data_type: text(properties, "DataType"),
+        policies: text(properties, "Policies"),
         overwrite: Some(true),
         ..PutParameterInput::default()
     }

@@ -23,9 +23,22 @@ pub(crate) enum Error {
     InvalidAllowedPattern(String),
     #[error(
         "You attempted to create a new version of {0} by calling the PutParameter API with the \
-         overwrite flag. Version 1, the oldest version, can't be deleted because it has a label."
+         overwrite flag. Version {1}, the oldest version, can't be deleted because it has a label \
+         associated with it. Move the label to another version of the parameter, and try again."
     )]
-    ParameterMaxVersionLimitExceeded(String),
+    ParameterMaxVersionLimitExceeded(String, i64),
+    #[error(
+        "You have exceeded the number of parameters for this AWS account: {0} of the {1} tier."
+    )]
+    ParameterLimitExceeded(usize, &'static str),
+    #[error("The policy type is not supported: {0}")]
+    InvalidPolicyType(String),
+    #[error("{0}")]
+    InvalidPolicyAttribute(String),
+    #[error("You specified more than the maximum number of allowed policies: 10.")]
+    PoliciesLimitExceeded,
+    #[error("{0}")]
+    InvalidFilterValue(String),
     #[error("A parameter version can have a maximum of ten labels.")]
     ParameterVersionLabelLimitExceeded,
     #[error("The parameter type can't be changed from {0} to {1}.")]
@@ -42,7 +55,7 @@ pub(crate) enum Error {
     InvalidResourceId(String),
     #[error("The resource type {0} is not valid.")]
     InvalidResourceType(String),
-    #[error("The query key ID {0} is not valid: keys of KMS are not there yet.")]
+    #[error("{0}")]
     InvalidKeyId(String),
     #[error("{0}")]
     Validation(String),
@@ -63,7 +76,12 @@ impl From<Error> for ServiceError {
             Error::ParameterAlreadyExists => shape::PARAMETER_ALREADY_EXISTS,
             Error::ParameterPatternMismatch(_) => shape::PARAMETER_PATTERN_MISMATCH_EXCEPTION,
             Error::InvalidAllowedPattern(_) => shape::INVALID_ALLOWED_PATTERN_EXCEPTION,
-            Error::ParameterMaxVersionLimitExceeded(_) => {
+            Error::ParameterLimitExceeded(..) => shape::PARAMETER_LIMIT_EXCEEDED,
+            Error::InvalidPolicyType(_) => shape::INVALID_POLICY_TYPE_EXCEPTION,
+            Error::InvalidPolicyAttribute(_) => shape::INVALID_POLICY_ATTRIBUTE_EXCEPTION,
+            Error::PoliciesLimitExceeded => shape::POLICIES_LIMIT_EXCEEDED_EXCEPTION,
+            Error::InvalidFilterValue(_) => shape::INVALID_FILTER_VALUE,
+            Error::ParameterMaxVersionLimitExceeded(..) => {
                 shape::PARAMETER_MAX_VERSION_LIMIT_EXCEEDED
             }
             Error::ParameterVersionLabelLimitExceeded => {

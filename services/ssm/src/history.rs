@@ -3,12 +3,13 @@
 use kernel::paging;
 use ssm_api::{
     GetParameterHistoryInput, GetParameterHistoryOutput, LabelParameterVersionInput,
-    LabelParameterVersionOutput, ParameterHistory, ParameterType,
+    LabelParameterVersionOutput, ParameterHistory, UnlabelParameterVersionInput,
+    UnlabelParameterVersionOutput,
 };
 
 use crate::Ctx;
 use crate::error::{Error, Result};
-use crate::parameter::value_of;
+use crate::sealing::value_of;
 use crate::store::{PARAMETERS, Version};
 
 /// AWS: GetParameterHistory, `MaxResults`.
@@ -34,25 +35,25 @@ pub(crate) async fn get_parameter_history(
     let page = paging::page(parameter.versions, input.next_token.as_deref(), limit, key)
         .map_err(|_| Error::InvalidNextToken)?;
     let open = input.with_decryption.unwrap_or(false);
-    let show = |version: &Version| {
-        let secure = version.kind == ParameterType::SecureString.as_str();
-        Ok(ParameterHistory {
+    let mut parameters = Vec::new();
+    for version in page.items {
+        let value = value_of(&ctx, &input.name, &version, open).await?;
+        parameters.push(ParameterHistory {
             name: Some(input.name.clone()),
             type_: version.kind.parse().ok(),
-            key_id: secure.then(|| "alias/aws/ssm".to_owned()),
+            key_id: version.key,
             last_modified_date: Some(version.modified),
-            last_modified_user: Some(version.modified_by.clone()),
-            description: version.description.clone(),
-            value: Some(value_of(&ctx, &input.name, version, open)?),
-            allowed_pattern: version.allowed_pattern.clone(),
+            last_modified_user: Some(version.modified_by),
+            description: version.description,
+            value: Some(value),
+            allowed_pattern: version.allowed_pattern,
             version: Some(version.number),
-            labels: version.labels.iter().cloned().collect(),
+            labels: version.labels.into_iter().collect(),
             tier: version.tier.parse().ok(),
-            policies: Vec::new(),
-            data_type: Some(version.data_type.clone()),
-        })
-    };
-    let parameters = page.items.iter().map(show).collect::<Result<_>>()?;
+            policies: crate::policy::shown(&version.policies),
+            data_type: Some(version.data_type),
+        });
+    }
     Ok(GetParameterHistoryOutput { parameters, next_token: page.next })
 }
 
@@ -94,8 +95,41 @@ pub(crate) async fn label_parameter_version(
             tx.put(&PARAMETERS, &parameter)?;
             Ok(number)
         })
-        .await?;
-    Ok(LabelParameterVersionOutput { invalid_labels: bad, parameter_version: Some(number) })
+        .await;
+    ctx.drivers.shelf.forget(ctx.store.scope(), &input.name);
+    let parameter_version = Some(number?);
+    Ok(LabelParameterVersionOutput { invalid_labels: bad, parameter_version })
+}
+
+/// Takes labels from a version.
+///
+/// AWS: UnlabelParameterVersion.
+///
+/// # Errors
+///
+/// [`Error::ParameterNotFound`], [`Error::ParameterVersionNotFound`].
+pub(crate) async fn unlabel_parameter_version(
+    ctx: Ctx,
+    input: UnlabelParameterVersionInput,
+) -> Result<UnlabelParameterVersionOutput> {
+    let output = ctx
+        .store
+        .write(|tx| -> Result<UnlabelParameterVersionOutput> {
+            let parameter = tx.get(&PARAMETERS, &input.name)?;
+            let mut parameter = parameter.ok_or(Error::ParameterNotFound)?;
+            let number = input.parameter_version;
+            let version = parameter.versions.iter_mut().find(|v| v.number == number);
+            let version = version.ok_or_else(|| {
+                Error::ParameterVersionNotFound(number.to_string(), input.name.clone())
+            })?;
+            let (removed_labels, invalid_labels) =
+                input.labels.iter().cloned().partition(|label| version.labels.remove(label));
+            tx.put(&PARAMETERS, &parameter)?;
+            Ok(UnlabelParameterVersionOutput { removed_labels, invalid_labels })
+        })
+        .await;
+    ctx.drivers.shelf.forget(ctx.store.scope(), &input.name);
+    output
 }
 
 fn is_label(label: &str) -> bool {

@@ -5,27 +5,32 @@ mod cfn;
 mod error;
 mod history;
 mod parameter;
+mod policy;
 mod public;
 mod query;
+mod sealing;
+mod shelf;
 mod store;
 mod tags;
 
 use std::sync::Arc;
 
-use kernel::Service;
-use kernel::cipher::Cipher;
+use kernel::{Service, Task};
 
-/// What the service works with.
-pub struct Drivers {
-    /// Seals the values of `SecureString` parameters.
-    pub cipher: Cipher,
+use crate::shelf::Shelf;
+
+/// What the service keeps in memory.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) shelf: Shelf,
 }
 
-pub(crate) type Ctx = kernel::Ctx<Drivers>;
+pub(crate) type Ctx = kernel::Ctx<Parts>;
+pub(crate) type TaskCtx = kernel::TaskCtx<Parts>;
 
 /// The service's table.
-pub fn service(drivers: Drivers) -> Service<Drivers> {
-    Service::with(ssm_api::SERVICE, Arc::new(drivers))
+pub fn service() -> Service<impl Send + Sync + 'static> {
+    Service::with(ssm_api::SERVICE, Arc::new(Parts::default()))
         .access(access::RULES)
         .operation(parameter::put_parameter)
         .operation(parameter::delete_parameter)
@@ -36,9 +41,11 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
         .operation(query::describe_parameters)
         .operation(history::get_parameter_history)
         .operation(history::label_parameter_version)
+        .operation(history::unlabel_parameter_version)
         .operation(tags::add_tags_to_resource)
         .operation(tags::remove_tags_from_resource)
         .operation(tags::list_tags_for_resource)
         .resource_tags(tags::of_arn)
+        .task(Task::new("ssm.expiration", policy::expire).wakes_on(&["ssm.parameters"]))
         .resource_type(cfn::parameter())
 }

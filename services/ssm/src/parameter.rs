@@ -3,16 +3,24 @@
 use std::collections::BTreeSet;
 
 use base::Tags;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use ec2_api::DescribeImagesInput;
 use ssm_api::{
     DeleteParameterInput, DeleteParameterOutput, DeleteParametersInput, DeleteParametersOutput,
     ParameterTier, ParameterType, PutParameterInput, PutParameterOutput,
 };
 
-use crate::Ctx;
+use store::WriteTx;
+
 use crate::error::{Error, Result};
+use crate::sealing::OWN_KEY;
 use crate::store::{PARAMETERS, Parameter, Version};
+use crate::{Ctx, policy, sealing};
+
+/// The data type of parameters that name images.
+const IMAGE: &str = "aws:ec2:image";
+/// AWS: "Managing parameter tiers".
+const STANDARD_MAX: usize = 10_000;
+const ADVANCED_MAX: usize = 100_000;
 
 /// How many versions of a parameter are kept.
 ///
@@ -36,8 +44,7 @@ pub(crate) async fn put_parameter(
     input: PutParameterInput,
 ) -> Result<PutParameterOutput> {
     check_name(&input.name)?;
-    refuse_unsupported(&input)?;
-    let tier = tier_of(&input)?;
+    let policies = policy::parse(input.policies.as_deref())?;
     let overwrite = input.overwrite.unwrap_or(false);
     let tags: Tags = input.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
     if overwrite && !tags.is_empty() {
@@ -50,32 +57,88 @@ pub(crate) async fn put_parameter(
     }
     kernel::tags::check(&tags, ctx.caller.invoked_by.as_deref())
         .map_err(|error| Error::Validation(error.to_string()))?;
-    let version = ctx
-        .store
-        .write(|tx| -> Result<i64> {
-            let known = tx.get(&PARAMETERS, &input.name)?;
-            if known.is_some() && !overwrite {
-                return Err(Error::ParameterAlreadyExists);
-            }
-            let mut parameter = known.unwrap_or_else(|| Parameter {
-                name: input.name.clone(),
-                tags: tags.clone(),
-                versions: Vec::new(),
-            });
-            let version = next_version(&ctx, &input, &parameter, &tier)?;
-            let number = version.number;
-            parameter.versions.push(version);
-            if parameter.versions.len() > VERSIONS_MAX {
-                if parameter.versions.first().is_some_and(|oldest| !oldest.labels.is_empty()) {
-                    return Err(Error::ParameterMaxVersionLimitExceeded(input.name.clone()));
-                }
-                parameter.versions.remove(0);
-            }
-            tx.put(&PARAMETERS, &parameter)?;
-            Ok(number)
-        })
-        .await?;
-    Ok(PutParameterOutput { version: Some(version), tier: Some(tier) })
+    let known = ctx.drivers.shelf.get(&ctx.store, &input.name).await?;
+    if known.is_some() && !overwrite {
+        return Err(Error::ParameterAlreadyExists);
+    }
+    let last = known.as_ref().and_then(|known| known.versions.last());
+    let kept = || last.map(|last| last.policies.clone()).unwrap_or_default();
+    let policies = policies.unwrap_or_else(kept);
+    let tier = tier_of(&input, last, !policies.is_empty())?;
+    let data_type = data_type(&ctx, &input, last).await?;
+    let mut wanted = wanted(&ctx, &input, last, tier, data_type, policies)?;
+    if wanted.kind == ParameterType::SecureString.as_str() {
+        let key = input.key_id.clone().unwrap_or_else(|| OWN_KEY.to_owned());
+        let sealed = sealing::seal(&ctx, &input.name, &key, tier, &input.value).await?;
+        wanted.value = sealed.value;
+        wanted.data_key = sealed.data_key;
+        wanted.key = Some(key);
+    } else if input.key_id.is_some() {
+        return Err(Error::Validation(
+            "KeyId is required for SecureString type parameter only.".to_owned(),
+        ));
+    }
+    let version = ctx.store.write(|tx| insert(tx, &input.name, overwrite, &tags, &wanted)).await;
+    ctx.drivers.shelf.forget(ctx.store.scope(), &input.name);
+    Ok(PutParameterOutput { version: Some(version?), tier: Some(tier) })
+}
+
+/// Adds `wanted` as the newest version of the parameter `name`.
+fn insert(
+    tx: &mut WriteTx<'_>,
+    name: &str,
+    overwrite: bool,
+    tags: &Tags,
+    wanted: &Version,
+) -> Result<i64> {
+    let known = tx.get(&PARAMETERS, name)?;
+    if known.is_some() && !overwrite {
+        return Err(Error::ParameterAlreadyExists);
+    }
+    let upgrade = known.as_ref().and_then(|known| known.versions.last());
+    if upgrade.is_none_or(|last| last.tier != wanted.tier) {
+        check_room(tx, &wanted.tier)?;
+    }
+    let mut parameter = known.unwrap_or_else(|| Parameter {
+        name: name.to_owned(),
+        tags: tags.clone(),
+        versions: Vec::new(),
+    });
+    let last = parameter.versions.last();
+    if last.is_some_and(|last| last.kind != wanted.kind) {
+        let was = last.map(|last| last.kind.clone()).unwrap_or_default();
+        return Err(Error::HierarchyTypeMismatch(was, wanted.kind.clone()));
+    }
+    let number = last.map_or(1, |last| last.number + 1);
+    parameter.versions.push(Version { number, ..wanted.clone() });
+    if parameter.versions.len() > VERSIONS_MAX {
+        let labelled = parameter.versions.first().filter(|oldest| !oldest.labels.is_empty());
+        if let Some(oldest) = labelled {
+            let name = name.to_owned();
+            return Err(Error::ParameterMaxVersionLimitExceeded(name, oldest.number));
+        }
+        parameter.versions.remove(0);
+    }
+    tx.put(&PARAMETERS, &parameter)?;
+    Ok(number)
+}
+
+/// AWS: "Managing parameter tiers", the numbers of parameters.
+fn check_room(tx: &WriteTx<'_>, tier: &str) -> Result<()> {
+    let (max, tier) = if tier == ParameterTier::Standard.as_str() {
+        (STANDARD_MAX, ParameterTier::Standard.as_str())
+    } else {
+        (ADVANCED_MAX, ParameterTier::Advanced.as_str())
+    };
+    // A table that is small as a whole needs no look at the tiers.
+    if tx.scan_page(&PARAMETERS, None, max)?.next.is_none() {
+        return Ok(());
+    }
+    let same = |parameter: &Parameter| parameter.versions.last().is_some_and(|v| v.tier == tier);
+    if tx.scan(&PARAMETERS, ())?.iter().filter(|parameter| same(parameter)).count() < max {
+        return Ok(());
+    }
+    Err(Error::ParameterLimitExceeded(max, tier))
 }
 
 /// Deletes a parameter.
@@ -89,8 +152,9 @@ pub(crate) async fn delete_parameter(
     ctx: Ctx,
     input: DeleteParameterInput,
 ) -> Result<DeleteParameterOutput> {
-    let found = ctx.store.write(|tx| tx.delete(&PARAMETERS, &input.name)).await?;
-    if !found {
+    let found = ctx.store.write(|tx| tx.delete(&PARAMETERS, &input.name)).await;
+    ctx.drivers.shelf.forget(ctx.store.scope(), &input.name);
+    if !found? {
         return Err(Error::ParameterNotFound);
     }
     Ok(DeleteParameterOutput {})
@@ -103,7 +167,8 @@ pub(crate) async fn delete_parameters(
     ctx: Ctx,
     input: DeleteParametersInput,
 ) -> Result<DeleteParametersOutput> {
-    ctx.store
+    let output = ctx
+        .store
         .write(|tx| -> Result<DeleteParametersOutput> {
             let mut output = DeleteParametersOutput::default();
             for name in &input.names {
@@ -115,34 +180,22 @@ pub(crate) async fn delete_parameters(
             }
             Ok(output)
         })
-        .await
-}
-
-/// The value of a version, opened when asked to.
-pub(crate) fn value_of(ctx: &Ctx, name: &str, version: &Version, open: bool) -> Result<String> {
-    if version.kind != ParameterType::SecureString.as_str() || !open {
-        return Ok(version.value.clone());
+        .await;
+    for name in &input.names {
+        ctx.drivers.shelf.forget(ctx.store.scope(), name);
     }
-    let sealed = STANDARD.decode(&version.value).map_err(kernel::ServiceError::internal)?;
-    let plain = ctx
-        .drivers
-        .cipher
-        .open(&place(ctx, name), &sealed)
-        .map_err(kernel::ServiceError::internal)?;
-    String::from_utf8(plain).map_err(|error| kernel::ServiceError::internal(error).into())
+    output
 }
 
-fn place(ctx: &Ctx, name: &str) -> String {
-    format!("ssm/{}/{}/{name}", ctx.account, ctx.region)
-}
-
-fn next_version(
+/// The version that a request asks for, without its number and with its value open.
+fn wanted(
     ctx: &Ctx,
     input: &PutParameterInput,
-    known: &Parameter,
-    tier: &ParameterTier,
+    last: Option<&Version>,
+    tier: ParameterTier,
+    data_type: String,
+    policies: Vec<policy::Policy>,
 ) -> Result<Version> {
-    let last = known.versions.last();
     let kind = match (&input.type_, last) {
         (Some(kind), Some(last)) if last.kind != kind.as_str() => {
             return Err(Error::HierarchyTypeMismatch(last.kind.clone(), kind.as_str().to_owned()));
@@ -162,23 +215,65 @@ fn next_version(
             return Err(Error::ParameterPatternMismatch(pattern.clone()));
         }
     }
-    let value = if kind == ParameterType::SecureString.as_str() {
-        STANDARD.encode(ctx.drivers.cipher.seal(&place(ctx, &input.name), input.value.as_bytes()))
-    } else {
-        input.value.clone()
-    };
     Ok(Version {
-        number: last.map_or(1, |last| last.number + 1),
+        number: 0,
         kind,
-        value,
+        value: input.value.clone(),
+        data_key: None,
+        key: None,
         description: input.description.clone(),
         allowed_pattern: input.allowed_pattern.clone(),
         tier: tier.as_str().to_owned(),
-        data_type: input.data_type.clone().unwrap_or_else(|| "text".to_owned()),
+        data_type,
         modified: ctx.now(),
         modified_by: ctx.caller.arn.clone(),
         labels: BTreeSet::new(),
+        policies,
     })
+}
+
+/// The data type of a parameter. One of `aws:ec2:image` must name an image that is there.
+///
+/// AWS: "Using native parameter support in Parameter Store for Amazon Machine Image IDs".
+async fn data_type(ctx: &Ctx, input: &PutParameterInput, last: Option<&Version>) -> Result<String> {
+    let kept = || last.map_or_else(|| "text".to_owned(), |last| last.data_type.clone());
+    let data_type = input.data_type.clone().unwrap_or_else(kept);
+    match data_type.as_str() {
+        "text" => {}
+        IMAGE => {
+            let is_string = input.type_.is_none_or(|kind| kind == ParameterType::String);
+            if !is_string || base::ResourceId::parse("ami", &input.value).is_none() {
+                return Err(Error::Validation(format!(
+                    "The parameter value is not a valid Amazon Machine Image ID of the data type \
+                     {IMAGE}: {}",
+                    input.value
+                )));
+            }
+            let images = DescribeImagesInput {
+                image_ids: vec![input.value.clone()],
+                ..DescribeImagesInput::default()
+            };
+            let found = ctx.client.call(images).await;
+            if !found.is_ok_and(|found| !found.images.is_empty()) {
+                return Err(Error::Validation(format!(
+                    "The image {} does not exist, or you may not describe it.",
+                    input.value
+                )));
+            }
+        }
+        "aws:ssm:integration" => {
+            return Err(Error::Unsupported(format!(
+                "The data type {data_type} is not implemented yet."
+            )));
+        }
+        other => {
+            return Err(Error::Validation(format!(
+                "The following data type is not supported: {other} (Data type names are all \
+                 lowercase.)"
+            )));
+        }
+    }
+    Ok(data_type)
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -209,30 +304,35 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn refuse_unsupported(input: &PutParameterInput) -> Result<()> {
-    if let Some(key) = &input.key_id
-        && key != "alias/aws/ssm"
-    {
-        return Err(Error::InvalidKeyId(key.clone()));
-    }
-    if input.policies.as_ref().is_some_and(|policies| policies != "[]" && !policies.is_empty()) {
-        return Err(Error::Unsupported("Parameter policies are not implemented yet.".to_owned()));
-    }
-    match input.data_type.as_deref() {
-        None | Some("text") => Ok(()),
-        Some(other) => {
-            Err(Error::Unsupported(format!("The data type {other} is not implemented yet.")))
-        }
-    }
-}
-
-fn tier_of(input: &PutParameterInput) -> Result<ParameterTier> {
+fn tier_of(
+    input: &PutParameterInput,
+    last: Option<&Version>,
+    has_policies: bool,
+) -> Result<ParameterTier> {
     let size = input.value.len();
-    let tier = match input.tier.unwrap_or(ParameterTier::Standard) {
-        ParameterTier::IntelligentTiering if size <= STANDARD_BYTES_MAX => ParameterTier::Standard,
-        ParameterTier::IntelligentTiering | ParameterTier::Advanced => ParameterTier::Advanced,
-        ParameterTier::Standard => ParameterTier::Standard,
+    let was_advanced = last.is_some_and(|last| last.tier == ParameterTier::Advanced.as_str());
+    let needs_advanced = was_advanced || has_policies || size > STANDARD_BYTES_MAX;
+    let tier = match input.tier {
+        Some(ParameterTier::IntelligentTiering) if !needs_advanced => ParameterTier::Standard,
+        Some(ParameterTier::IntelligentTiering | ParameterTier::Advanced) => {
+            ParameterTier::Advanced
+        }
+        Some(ParameterTier::Standard) if was_advanced => {
+            return Err(Error::Validation(
+                "This parameter uses the advanced-parameter tier. You can't downgrade a parameter \
+                 from the advanced-parameter tier to the standard-parameter tier. If necessary, \
+                 you can delete the advanced parameter and recreate it as a standard parameter."
+                    .to_owned(),
+            ));
+        }
+        None if was_advanced => ParameterTier::Advanced,
+        Some(ParameterTier::Standard) | None => ParameterTier::Standard,
     };
+    if has_policies && tier == ParameterTier::Standard {
+        return Err(Error::Validation(
+            "Parameter policies can be used with the advanced-parameter tier only.".to_owned(),
+        ));
+    }
     let (max, name) = match tier {
         ParameterTier::Standard => (STANDARD_BYTES_MAX, "Standard"),
         ParameterTier::Advanced | ParameterTier::IntelligentTiering => {

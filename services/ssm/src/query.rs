@@ -5,14 +5,14 @@ use kernel::paging;
 use ssm_api::{
     DescribeParametersInput, DescribeParametersOutput, GetParameterInput, GetParameterOutput,
     GetParametersByPathInput, GetParametersByPathOutput, GetParametersInput, GetParametersOutput,
-    Parameter as Shown, ParameterMetadata, ParameterStringFilter, ParameterType,
+    Parameter as Shown, ParameterMetadata, ParameterStringFilter, ParameterTier, ParameterType,
     ParametersFilterKey,
 };
 
 use crate::Ctx;
 use crate::error::{Error, Result};
-use crate::parameter::value_of;
 use crate::public;
+use crate::sealing::value_of;
 use crate::store::{PARAMETERS, Parameter, Version};
 
 /// How many parameters a page has unless asked otherwise.
@@ -90,11 +90,20 @@ pub(crate) async fn get_parameters_by_path(
     let page = paging::page(below, input.next_token.as_deref(), limit, |p| p.name.clone())
         .map_err(|_| Error::InvalidNextToken)?;
     let open = input.with_decryption.unwrap_or(false);
-    let show = |parameter: &Parameter| {
-        let version = parameter.versions.last().ok_or(Error::ParameterNotFound)?;
-        shown(&ctx, &parameter.name, version, None, open)
-    };
-    let parameters = page.items.iter().map(show).collect::<Result<_>>()?;
+    let labelled = input.parameter_filters.iter().find(|filter| filter.key == "Label");
+    let mut parameters = Vec::new();
+    for parameter in &page.items {
+        let version = match labelled {
+            None => parameter.versions.last(),
+            Some(filter) => {
+                let has =
+                    |version: &&Version| filter.values.iter().any(|l| version.labels.contains(l));
+                parameter.versions.iter().find(has)
+            }
+        };
+        let Some(version) = version else { continue };
+        parameters.push(shown(&ctx, &parameter.name, version, None, open).await?);
+    }
     Ok(GetParametersByPathOutput { parameters, next_token: page.next })
 }
 
@@ -152,15 +161,12 @@ async fn find(ctx: &Ctx, reference: &str, open: bool) -> Result<Shown> {
     if name.starts_with("/aws/service/") {
         return public::find(ctx, name).await;
     }
-    let bare = name.trim_start_matches('/').to_owned();
-    let parameter = ctx
-        .store
-        .read(|tx| match tx.get(&PARAMETERS, name)? {
-            None if is_arn => tx.get(&PARAMETERS, &bare),
-            found => Ok::<_, store::Error>(found),
-        })
-        .await?
-        .ok_or(Error::ParameterNotFound)?;
+    let shelf = &ctx.drivers.shelf;
+    let mut parameter = shelf.get(&ctx.store, name).await?;
+    if parameter.is_none() && is_arn {
+        parameter = shelf.get(&ctx.store, name.trim_start_matches('/')).await?;
+    }
+    let parameter = parameter.ok_or(Error::ParameterNotFound)?;
     let version = match selector {
         None => parameter.versions.last(),
         Some(selector) => parameter.versions.iter().find(|version| {
@@ -173,7 +179,7 @@ async fn find(ctx: &Ctx, reference: &str, open: bool) -> Result<Shown> {
             parameter.name.clone(),
         )
     })?;
-    shown(ctx, &parameter.name, version, selector, open)
+    shown(ctx, &parameter.name, version, selector, open).await
 }
 
 /// The ARN of a parameter: a name's leading slash stands for the one behind `parameter`.
@@ -181,7 +187,7 @@ pub(crate) fn arn(ctx: &Ctx, name: &str) -> String {
     ctx.arn("ssm", format!("parameter/{}", name.trim_start_matches('/'))).to_string()
 }
 
-fn shown(
+async fn shown(
     ctx: &Ctx,
     name: &str,
     version: &Version,
@@ -191,7 +197,7 @@ fn shown(
     Ok(Shown {
         name: Some(name.to_owned()),
         type_: version.kind.parse().ok(),
-        value: Some(value_of(ctx, name, version, open)?),
+        value: Some(value_of(ctx, name, version, open).await?),
         version: Some(version.number),
         selector: selector.map(|selector| format!(":{selector}")),
         source_result: None,
@@ -203,19 +209,18 @@ fn shown(
 
 fn metadata(ctx: &Ctx, parameter: &Parameter) -> Option<ParameterMetadata> {
     let version = parameter.versions.last()?;
-    let secure = version.kind == ParameterType::SecureString.as_str();
     Some(ParameterMetadata {
         name: Some(parameter.name.clone()),
         arn: Some(arn(ctx, &parameter.name)),
         type_: version.kind.parse().ok(),
-        key_id: secure.then(|| "alias/aws/ssm".to_owned()),
+        key_id: version.key.clone(),
         last_modified_date: Some(version.modified),
         last_modified_user: Some(version.modified_by.clone()),
         description: version.description.clone(),
         allowed_pattern: version.allowed_pattern.clone(),
         version: Some(version.number),
         tier: version.tier.parse().ok(),
-        policies: Vec::new(),
+        policies: crate::policy::shown(&version.policies),
         data_type: Some(version.data_type.clone()),
     })
 }
@@ -226,9 +231,11 @@ const DESCRIBE_KEYS: &[&str] = &["Name", "Type", "KeyId", "Path", "Tier", "DataT
 fn passes(parameter: &Parameter, filters: &[ParameterStringFilter], keys: &[&str]) -> Result<bool> {
     for filter in filters {
         let tag = filter.key.strip_prefix("tag:");
-        if tag.is_none() && !keys.contains(&filter.key.as_str()) {
+        let by_tag = tag.is_some() && keys.contains(&"Name");
+        if !by_tag && !keys.contains(&filter.key.as_str()) {
             return Err(Error::InvalidFilterKey(filter.key.clone()));
         }
+        check_values(filter)?;
         let found = values(parameter, &filter.key, tag);
         let option = filter.option.as_deref().unwrap_or("Equals");
         if option == "Path" || filter.key == "Path" {
@@ -252,6 +259,22 @@ fn passes(parameter: &Parameter, filters: &[ParameterStringFilter], keys: &[&str
     Ok(true)
 }
 
+/// Refuses values that no parameter can have.
+fn check_values(filter: &ParameterStringFilter) -> Result<()> {
+    let known: fn(&str) -> bool = match filter.key.as_str() {
+        "Type" => |value| value.parse::<ParameterType>().is_ok(),
+        "Tier" => |value| value.parse::<ParameterTier>().is_ok(),
+        _ => return Ok(()),
+    };
+    match filter.values.iter().find(|value| !known(value)) {
+        Some(value) => Err(Error::InvalidFilterValue(format!(
+            "The value {value} of the filter {} is not valid.",
+            filter.key
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn lies_below(name: &str, path: &str, recursive: bool) -> bool {
     let stem = format!("{}/", path.trim_end_matches('/'));
     name.strip_prefix(&stem).is_some_and(|rest| recursive || !rest.contains('/'))
@@ -267,10 +290,8 @@ fn values(parameter: &Parameter, key: &str, tag: Option<&str>) -> Vec<String> {
         "Type" => vec![version.kind.clone()],
         "Tier" => vec![version.tier.clone()],
         "DataType" => vec![version.data_type.clone()],
-        "Label" => version.labels.iter().cloned().collect(),
-        "KeyId" if version.kind == ParameterType::SecureString.as_str() => {
-            vec!["alias/aws/ssm".to_owned()]
-        }
+        "Label" => parameter.versions.iter().flat_map(|v| v.labels.iter().cloned()).collect(),
+        "KeyId" => version.key.iter().cloned().collect(),
         _ => Vec::new(),
     }
 }

@@ -6,6 +6,8 @@ use base::{Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Record, Table};
 
+use crate::policy::Policy;
+
 /// A parameter with all its versions, the oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Parameter {
@@ -21,6 +23,10 @@ pub(crate) struct Version {
     pub(crate) kind: String,
     /// The value; of a `SecureString` sealed and in base64.
     pub(crate) value: String,
+    /// The data key that seals the value, as KMS wrapped it; none where KMS sealed it itself.
+    pub(crate) data_key: Option<String>,
+    /// The KMS key of a `SecureString`, as it was named.
+    pub(crate) key: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) allowed_pattern: Option<String>,
     pub(crate) tier: String,
@@ -28,6 +34,7 @@ pub(crate) struct Version {
     pub(crate) modified: Timestamp,
     pub(crate) modified_by: String,
     pub(crate) labels: BTreeSet<String>,
+    pub(crate) policies: Vec<Policy>,
 }
 
 impl Record for Parameter {

@@ -75,15 +75,13 @@ pub(crate) async fn list_tags_for_resource(
 pub(crate) async fn of_arn(ctx: Ctx, arn: String) -> std::result::Result<Tags, ServiceError> {
     let bare = arn.split(":parameter").nth(1).unwrap_or_default().trim_start_matches('/');
     let slashed = format!("/{bare}");
-    let found = ctx
-        .store
-        .read(|tx| match tx.get(&PARAMETERS, bare)? {
-            None => tx.get(&PARAMETERS, &slashed),
-            found => Ok::<_, store::Error>(found),
-        })
-        .await
-        .map_err(ServiceError::internal)?;
-    Ok(found.map(|parameter| parameter.tags).unwrap_or_default())
+    let shelf = &ctx.drivers.shelf;
+    // Most names start with a slash.
+    let mut found = shelf.get(&ctx.store, &slashed).await.map_err(ServiceError::internal)?;
+    if found.is_none() && !bare.contains('/') {
+        found = shelf.get(&ctx.store, bare).await.map_err(ServiceError::internal)?;
+    }
+    Ok(found.map(|parameter| parameter.tags.clone()).unwrap_or_default())
 }
 
 async fn change(
@@ -93,7 +91,8 @@ async fn change(
     edit: impl Fn(&mut Tags) -> Result<()> + Send + Sync,
 ) -> Result<()> {
     only_parameters(kind)?;
-    ctx.store
+    let changed = ctx
+        .store
         .write(|tx| {
             let found = tx.get(&PARAMETERS, name)?;
             let mut found = found.ok_or_else(|| Error::InvalidResourceId(name.to_owned()))?;
@@ -101,7 +100,9 @@ async fn change(
             tx.put(&PARAMETERS, &found)?;
             Ok(())
         })
-        .await
+        .await;
+    ctx.drivers.shelf.forget(ctx.store.scope(), name);
+    changed
 }
 
 fn only_parameters(kind: &ResourceTypeForTagging) -> Result<()> {

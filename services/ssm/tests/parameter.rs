@@ -1,15 +1,18 @@
 //! Parameters over HTTP: versions, hierarchies, secrets, tags, and who may read them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kernel::cipher::Cipher;
+use kms_api::{CreateKeyInput, DisableKeyInput, EnableKeyInput};
 use ssm_api::{
-    AddTagsToResourceInput, DeleteParameterInput, DescribeParametersInput,
+    AddTagsToResourceInput, DeleteParameterInput, DeleteParametersInput, DescribeParametersInput,
     GetParameterHistoryInput, GetParameterInput, GetParametersByPathInput, GetParametersInput,
-    LabelParameterVersionInput, ListTagsForResourceInput, ParameterType, PutParameterInput,
-    ResourceTypeForTagging, Tag,
+    LabelParameterVersionInput, ListTagsForResourceInput, ParameterStringFilter, ParameterTier,
+    ParameterType, PutParameterInput, RemoveTagsFromResourceInput, ResourceTypeForTagging, Tag,
+    UnlabelParameterVersionInput,
 };
-use testkit::{Cloud, TestClient};
+use testkit::{Cloud, TestClient, poll};
 
 struct Zeroes;
 
@@ -20,9 +23,12 @@ impl base::Random for Zeroes {
 }
 
 async fn cloud() -> Cloud {
-    let drivers = ssm::Drivers { cipher: Cipher::new([1; 32], Arc::new(Zeroes)) };
-    Cloud::start(vec![ssm::service(drivers).into()]).await
+    let drivers = kms::Drivers { cipher: Cipher::new([1; 32], Arc::new(Zeroes)) };
+    Cloud::start(vec![kms::service(drivers).into(), ssm::service().into()]).await
 }
+
+/// A day after the tests' clock starts.
+const EXPIRES: &str = r#"[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2026-09-22T14:13:20.000Z"}}]"#;
 
 fn put(name: &str, value: &str) -> PutParameterInput {
     PutParameterInput {
@@ -131,7 +137,31 @@ async fn bad_parameters_change_nothing() {
         ),
         (
             PutParameterInput { key_id: Some("alias/mine".to_owned()), ..put("/k", "x") },
+            "ValidationException",
+        ),
+        (
+            PutParameterInput {
+                key_id: Some("alias/mine".to_owned()),
+                type_: Some(ParameterType::SecureString),
+                ..put("/k", "x")
+            },
             "InvalidKeyId",
+        ),
+        (
+            PutParameterInput { data_type: Some("aws:ec2:image".to_owned()), ..put("/i", "x") },
+            "ValidationException",
+        ),
+        (
+            PutParameterInput { policies: Some(EXPIRES.to_owned()), ..put("/p", "x") },
+            "ValidationException",
+        ),
+        (
+            PutParameterInput {
+                policies: Some(r#"[{"Type":"Other","Version":"1.0"}]"#.to_owned()),
+                tier: Some(ParameterTier::Advanced),
+                ..put("/p", "x")
+            },
+            "InvalidPolicyTypeException",
         ),
     ] {
         assert_eq!(root.call(input).await.unwrap_err().code, code);
@@ -169,4 +199,120 @@ async fn only_who_may_reads_and_tags_decide() {
     assert_eq!(alice.call(delete.clone()).await.unwrap_err().code, "AccessDeniedException");
     root.call(delete).await.unwrap();
     assert_eq!(get(&root, "/team/a").await, Err("ParameterNotFound".to_owned()));
+}
+
+#[tokio::test]
+async fn a_disabled_key_closes_its_parameters() {
+    let cloud = cloud().await;
+    let root = cloud.root();
+    let key = root.call(CreateKeyInput::default()).await.unwrap().key_metadata.unwrap().key_id;
+    let secure = |name: &str, value: &str, tier| PutParameterInput {
+        type_: Some(ParameterType::SecureString),
+        key_id: Some(key.clone()),
+        tier: Some(tier),
+        ..put(name, value)
+    };
+    let long = "long ".repeat(1200);
+    root.call(secure("/short", "canary", ParameterTier::Standard)).await.unwrap();
+    root.call(secure("/long", &long, ParameterTier::IntelligentTiering)).await.unwrap();
+    root.call(put("/open", "x")).await.unwrap();
+    let own =
+        PutParameterInput { type_: Some(ParameterType::SecureString), ..put("/own", "canary") };
+    root.call(own).await.unwrap();
+    assert_eq!(get(&root, "/short").await.as_deref(), Ok("canary"));
+    assert_eq!(get(&root, "/long").await.as_deref(), Ok(long.as_str()));
+    root.call(DisableKeyInput { key_id: key.clone() }).await.unwrap();
+    for name in ["/short", "/long"] {
+        assert_eq!(get(&root, name).await, Err("InvalidKeyId".to_owned()));
+        let sealed = GetParameterInput { name: name.to_owned(), with_decryption: None };
+        root.call(sealed).await.unwrap();
+    }
+    assert_eq!(get(&root, "/open").await.as_deref(), Ok("x"));
+    assert_eq!(get(&root, "/own").await.as_deref(), Ok("canary"));
+    root.call(EnableKeyInput { key_id: key.clone() }).await.unwrap();
+    assert_eq!(get(&root, "/short").await.as_deref(), Ok("canary"));
+    let filter = ParameterStringFilter { key: "KeyId".to_owned(), option: None, values: vec![key] };
+    let input = DescribeParametersInput { parameter_filters: vec![filter], ..Default::default() };
+    assert_eq!(root.call(input).await.unwrap().parameters.len(), 2);
+    // Reading a parameter under a key of one's own needs the key as well.
+    let alice = cloud.user(
+        "alice",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:GetParameter",
+            "Resource":"*"}]}"#,
+    );
+    assert_eq!(get(&alice, "/own").await.as_deref(), Ok("canary"));
+    assert_eq!(get(&alice, "/short").await, Err("AccessDeniedException".to_owned()));
+}
+
+#[tokio::test]
+async fn a_parameter_expires_when_its_policy_says() {
+    let cloud = cloud().await;
+    let root = cloud.root();
+    let input = PutParameterInput {
+        policies: Some(EXPIRES.to_owned()),
+        tier: Some(ParameterTier::IntelligentTiering),
+        ..put("/short-lived", "x")
+    };
+    assert_eq!(root.call(input).await.unwrap().tier, Some(ParameterTier::Advanced));
+    let shown = root.call(DescribeParametersInput::default()).await.unwrap().parameters;
+    assert_eq!(shown[0].policies[0].policy_type.as_deref(), Some("Expiration"));
+    let down = PutParameterInput {
+        tier: Some(ParameterTier::Standard),
+        overwrite: Some(true),
+        ..put("/short-lived", "y")
+    };
+    assert_eq!(root.call(down).await.unwrap_err().code, "ValidationException");
+    cloud.advance(Duration::from_secs(2 * 86_400));
+    poll::until("the parameter to expire", || async {
+        (get(&root, "/short-lived").await == Err("ParameterNotFound".to_owned())).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn labels_and_tags_are_taken_away() {
+    let cloud = cloud().await;
+    let root = cloud.root();
+    root.call(put("/a/one", "1")).await.unwrap();
+    root.call(PutParameterInput { overwrite: Some(true), ..put("/a/one", "2") }).await.unwrap();
+    let name = || "/a/one".to_owned();
+    let labels = vec!["live".to_owned()];
+    let label = LabelParameterVersionInput {
+        name: name(),
+        parameter_version: Some(1),
+        labels: labels.clone(),
+    };
+    root.call(label).await.unwrap();
+    let filter =
+        ParameterStringFilter { key: "Label".to_owned(), option: None, values: labels.clone() };
+    let by_label = GetParametersByPathInput {
+        path: "/a".to_owned(),
+        parameter_filters: vec![filter],
+        ..Default::default()
+    };
+    let found = root.call(by_label).await.unwrap().parameters;
+    assert_eq!(found[0].value.as_deref(), Some("1"));
+    let unlabel = UnlabelParameterVersionInput {
+        name: name(),
+        parameter_version: 1,
+        labels: vec!["live".to_owned(), "dead".to_owned()],
+    };
+    let output = root.call(unlabel).await.unwrap();
+    assert_eq!((output.removed_labels, output.invalid_labels), (labels, vec!["dead".to_owned()]));
+    assert_eq!(get(&root, "/a/one:live").await, Err("ParameterVersionNotFound".to_owned()));
+    let tag = AddTagsToResourceInput {
+        resource_type: ResourceTypeForTagging::Parameter,
+        resource_id: name(),
+        tags: vec![Tag { key: "team".to_owned(), value: "a".to_owned() }],
+    };
+    root.call(tag).await.unwrap();
+    let untag = RemoveTagsFromResourceInput {
+        resource_type: ResourceTypeForTagging::Parameter,
+        resource_id: name(),
+        tag_keys: vec!["team".to_owned()],
+    };
+    root.call(untag).await.unwrap();
+    let delete = DeleteParametersInput { names: vec![name(), "/none".to_owned()] };
+    let output = root.call(delete).await.unwrap();
+    assert_eq!((output.deleted_parameters.len(), output.invalid_parameters.len()), (1, 1));
 }

@@ -13,6 +13,45 @@ use protocol::{ByteStream, Bytes, Document, Timestamp, enumeration, operation, s
 pub const SERVICE: &str = "secretsmanager";
 
 structure! {
+    /// What `BatchGetSecretValue` is asked with.
+    pub struct BatchGetSecretValueInput {
+        secret_id_list: Vec<String> = "SecretIdList", nonempty;
+        filters: Vec<Filter> = "Filters", nonempty;
+        max_results: Option<i32> = "MaxResults", optional;
+        next_token: Option<String> = "NextToken", optional;
+    }
+}
+
+structure! {
+    /// What `BatchGetSecretValue` answers.
+    pub struct BatchGetSecretValueOutput {
+        secret_values: Vec<SecretValueEntry> = "SecretValues", always;
+        next_token: Option<String> = "NextToken", optional;
+        errors: Vec<APIErrorType> = "Errors", always;
+    }
+}
+
+operation!(BatchGetSecretValueInput => BatchGetSecretValueOutput, "BatchGetSecretValue");
+
+structure! {
+    /// What `CancelRotateSecret` is asked with.
+    pub struct CancelRotateSecretInput {
+        secret_id: String = "SecretId", required;
+    }
+}
+
+structure! {
+    /// What `CancelRotateSecret` answers.
+    pub struct CancelRotateSecretOutput {
+        arn: Option<String> = "ARN", optional;
+        name: Option<String> = "Name", optional;
+        version_id: Option<String> = "VersionId", optional;
+    }
+}
+
+operation!(CancelRotateSecretInput => CancelRotateSecretOutput, "CancelRotateSecret");
+
+structure! {
     /// What `CreateSecret` is asked with.
     pub struct CreateSecretInput {
         name: String = "Name", required;
@@ -275,6 +314,43 @@ structure! {
 operation!(PutSecretValueInput => PutSecretValueOutput, "PutSecretValue");
 
 structure! {
+    /// What `RemoveRegionsFromReplication` is asked with.
+    pub struct RemoveRegionsFromReplicationInput {
+        secret_id: String = "SecretId", required;
+        remove_replica_regions: Vec<String> = "RemoveReplicaRegions", required;
+    }
+}
+
+structure! {
+    /// What `RemoveRegionsFromReplication` answers.
+    pub struct RemoveRegionsFromReplicationOutput {
+        arn: Option<String> = "ARN", optional;
+        replication_status: Vec<ReplicationStatusType> = "ReplicationStatus", always;
+    }
+}
+
+operation!(RemoveRegionsFromReplicationInput => RemoveRegionsFromReplicationOutput, "RemoveRegionsFromReplication");
+
+structure! {
+    /// What `ReplicateSecretToRegions` is asked with.
+    pub struct ReplicateSecretToRegionsInput {
+        secret_id: String = "SecretId", required;
+        add_replica_regions: Vec<ReplicaRegionType> = "AddReplicaRegions", required;
+        force_overwrite_replica_secret: Option<bool> = "ForceOverwriteReplicaSecret", optional;
+    }
+}
+
+structure! {
+    /// What `ReplicateSecretToRegions` answers.
+    pub struct ReplicateSecretToRegionsOutput {
+        arn: Option<String> = "ARN", optional;
+        replication_status: Vec<ReplicationStatusType> = "ReplicationStatus", always;
+    }
+}
+
+operation!(ReplicateSecretToRegionsInput => ReplicateSecretToRegionsOutput, "ReplicateSecretToRegions");
+
+structure! {
     /// What `RestoreSecret` is asked with.
     pub struct RestoreSecretInput {
         secret_id: String = "SecretId", required;
@@ -290,6 +366,46 @@ structure! {
 }
 
 operation!(RestoreSecretInput => RestoreSecretOutput, "RestoreSecret");
+
+structure! {
+    /// What `RotateSecret` is asked with.
+    pub struct RotateSecretInput {
+        secret_id: String = "SecretId", required;
+        client_request_token: Option<String> = "ClientRequestToken", optional;
+        rotation_lambda_arn: Option<String> = "RotationLambdaARN", optional;
+        rotation_rules: Option<RotationRulesType> = "RotationRules", optional;
+        external_secret_rotation_metadata: Vec<ExternalSecretRotationMetadataItem> = "ExternalSecretRotationMetadata", nonempty;
+        external_secret_rotation_role_arn: Option<String> = "ExternalSecretRotationRoleArn", optional;
+        rotate_immediately: Option<bool> = "RotateImmediately", optional;
+    }
+}
+
+structure! {
+    /// What `RotateSecret` answers.
+    pub struct RotateSecretOutput {
+        arn: Option<String> = "ARN", optional;
+        name: Option<String> = "Name", optional;
+        version_id: Option<String> = "VersionId", optional;
+    }
+}
+
+operation!(RotateSecretInput => RotateSecretOutput, "RotateSecret");
+
+structure! {
+    /// What `StopReplicationToReplica` is asked with.
+    pub struct StopReplicationToReplicaInput {
+        secret_id: String = "SecretId", required;
+    }
+}
+
+structure! {
+    /// What `StopReplicationToReplica` answers.
+    pub struct StopReplicationToReplicaOutput {
+        arn: Option<String> = "ARN", optional;
+    }
+}
+
+operation!(StopReplicationToReplicaInput => StopReplicationToReplicaOutput, "StopReplicationToReplica");
 
 structure! {
     /// What `TagResource` is asked with.
@@ -366,6 +482,33 @@ structure! {
 }
 
 operation!(UpdateSecretVersionStageInput => UpdateSecretVersionStageOutput, "UpdateSecretVersionStage");
+
+structure! {
+    /// What `ValidateResourcePolicy` is asked with.
+    pub struct ValidateResourcePolicyInput {
+        secret_id: Option<String> = "SecretId", optional;
+        resource_policy: String = "ResourcePolicy", required;
+    }
+}
+
+structure! {
+    /// What `ValidateResourcePolicy` answers.
+    pub struct ValidateResourcePolicyOutput {
+        policy_validation_passed: Option<bool> = "PolicyValidationPassed", optional;
+        validation_errors: Vec<ValidationErrorsEntry> = "ValidationErrors", always;
+    }
+}
+
+operation!(ValidateResourcePolicyInput => ValidateResourcePolicyOutput, "ValidateResourcePolicy");
+
+structure! {
+    /// AWS: APIErrorType.
+    pub struct APIErrorType {
+        secret_id: Option<String> = "SecretId", optional;
+        error_code: Option<String> = "ErrorCode", optional;
+        message: Option<String> = "Message", optional;
+    }
+}
 
 structure! {
     /// AWS: CrossAccountPrimaryType.
@@ -470,6 +613,19 @@ structure! {
 }
 
 structure! {
+    /// AWS: SecretValueEntry.
+    pub struct SecretValueEntry {
+        arn: Option<String> = "ARN", optional;
+        name: Option<String> = "Name", optional;
+        version_id: Option<String> = "VersionId", optional;
+        secret_binary: Option<Bytes> = "SecretBinary", optional;
+        secret_string: Option<String> = "SecretString", optional;
+        version_stages: Vec<String> = "VersionStages", always;
+        created_date: Option<Timestamp> = "CreatedDate", optional;
+    }
+}
+
+structure! {
     /// AWS: SecretVersionsListEntry.
     pub struct SecretVersionsListEntry {
         version_id: Option<String> = "VersionId", optional;
@@ -514,6 +670,14 @@ structure! {
     pub struct Tag {
         key: Option<String> = "Key", optional;
         value: Option<String> = "Value", optional;
+    }
+}
+
+structure! {
+    /// AWS: ValidationErrorsEntry.
+    pub struct ValidationErrorsEntry {
+        check_name: Option<String> = "CheckName", optional;
+        error_message: Option<String> = "ErrorMessage", optional;
     }
 }
 

@@ -240,6 +240,25 @@ structure! {
 operation!(RemoveTagsFromResourceInput => RemoveTagsFromResourceOutput, "RemoveTagsFromResource");
 
 structure! {
+    /// What `UnlabelParameterVersion` is asked with.
+    pub struct UnlabelParameterVersionInput {
+        name: String = "Name", required;
+        parameter_version: i64 = "ParameterVersion", required;
+        labels: Vec<String> = "Labels", required;
+    }
+}
+
+structure! {
+    /// What `UnlabelParameterVersion` answers.
+    pub struct UnlabelParameterVersionOutput {
+        removed_labels: Vec<String> = "RemovedLabels", always;
+        invalid_labels: Vec<String> = "InvalidLabels", always;
+    }
+}
+
+operation!(UnlabelParameterVersionInput => UnlabelParameterVersionOutput, "UnlabelParameterVersion");
+
+structure! {
     /// AWS: Parameter.
     pub struct Parameter {
         name: Option<String> = "Name", optional;
