@@ -10,6 +10,7 @@
 pub mod access;
 pub mod audit;
 mod authorize;
+pub mod certificates;
 pub mod cipher;
 mod client;
 pub mod clock;

@@ -11,16 +11,29 @@ use crate::drivers::Drivers;
 use crate::paths::Paths;
 use crate::random::SystemRandom;
 
+/// Who signs certificates, and who is asked whether a domain is its requester's.
+pub(crate) struct Certificates {
+    pub(crate) authority: acm::Authority,
+    pub(crate) resolver: Arc<dyn acm::Resolver>,
+}
+
 /// Every service of the region, built with its drivers.
 pub(crate) fn services(
     paths: &Paths,
     drivers: &Drivers,
     directory: &Arc<iam::Directory>,
     key: [u8; 32],
+    certificates: Certificates,
 ) -> Vec<ServiceDef> {
     let d = drivers.clone();
     let cipher = Cipher::new(key, Arc::new(SystemRandom));
     let mut services: Vec<ServiceDef> = vec![
+        acm::service(acm::Drivers {
+            cipher: cipher.clone(),
+            authority: Arc::new(certificates.authority),
+            resolver: certificates.resolver,
+        })
+        .into(),
         autoscaling::service().into(),
         cloudformation::service().into(),
         ec2::service(ec2::Drivers {
@@ -41,7 +54,12 @@ pub(crate) fn services(
             cipher: cipher.clone(),
         })
         .into(),
-        elbv2::service(elbv2::Drivers { net: d.net.clone(), machine: d.machine.clone() }).into(),
+        elbv2::service(elbv2::Drivers {
+            net: d.net.clone(),
+            machine: d.machine.clone(),
+            cipher: cipher.clone(),
+        })
+        .into(),
         iam::service(directory.clone()).into(),
         kms::service(kms::Drivers { cipher: cipher.clone() }).into(),
         rds::service(rds::Drivers {
@@ -88,5 +106,7 @@ pub(crate) async fn tables() -> anyhow::Result<Vec<ServiceDef>> {
     let random = Arc::new(SystemRandom);
     let clock = Arc::new(kernel::clock::RegionClock::default());
     let directory = Arc::new(iam::Directory::new(store, clock, random));
-    Ok(services(&paths, &drivers, &directory, [0; 32]))
+    let certificates =
+        Certificates { authority: acm::Authority::make()?.0, resolver: Arc::new(acm::NoResolver) };
+    Ok(services(&paths, &drivers, &directory, [0; 32], certificates))
 }

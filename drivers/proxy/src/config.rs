@@ -11,6 +11,9 @@ use std::time::Duration;
 use base::Cidr;
 use serde::{Deserialize, Serialize};
 
+use crate::millis;
+pub use crate::tls_config::{Certificate, Secret, TargetProtocol, Tls, TlsVersion};
+
 /// Everything that one node of one load balancer does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeConfig {
@@ -63,13 +66,15 @@ pub struct Listener {
     pub rules: Vec<Rule>,
 }
 
-/// What a listener speaks. HTTPS is refused by the type until certificates can be given.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a listener speaks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListenerProtocol {
     /// HTTP/1.1, and HTTP/2 by prior knowledge.
     #[default]
     Http,
+    /// The same inside TLS; the protocol is agreed on in the handshake (ALPN).
+    Https(Tls),
 }
 
 /// A listener rule: when every condition holds, the action is taken.
@@ -219,7 +224,10 @@ pub struct FixedResponse {
 pub struct TargetGroup {
     /// The target group's ARN.
     pub id: String,
-    /// What the targets speak. HTTPS to targets is not offered yet, so there is no member for it.
+    /// Whether traffic to the targets is encrypted.
+    #[serde(default)]
+    pub protocol: TargetProtocol,
+    /// Their version of HTTP.
     #[serde(default)]
     pub protocol_version: ProtocolVersion,
     /// How a target is chosen.
@@ -251,6 +259,7 @@ impl TargetGroup {
     pub fn new(id: impl Into<String>) -> Self {
         Self {
             id: id.into(),
+            protocol: TargetProtocol::default(),
             protocol_version: ProtocolVersion::default(),
             algorithm: Algorithm::default(),
             health_check: default_health_check(),
@@ -275,7 +284,7 @@ pub enum ProtocolVersion {
     /// HTTP/1.1.
     #[default]
     Http1,
-    /// HTTP/2 by prior knowledge.
+    /// HTTP/2, by prior knowledge unless it is encrypted.
     Http2,
     /// gRPC: HTTP/2, and health is a gRPC status.
     Grpc,
@@ -303,6 +312,9 @@ pub enum Algorithm {
 /// AWS: "Health checks for Application Load Balancer target groups".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthCheck {
+    /// Whether the check is encrypted.
+    #[serde(default)]
+    pub protocol: TargetProtocol,
     /// The port; without one, the target's own.
     #[serde(default)]
     pub port: Option<u16>,
@@ -330,6 +342,7 @@ pub struct HealthCheck {
 impl Default for HealthCheck {
     fn default() -> Self {
         Self {
+            protocol: TargetProtocol::default(),
             port: None,
             path: default_path(),
             interval: default_interval_ms(),
@@ -412,6 +425,8 @@ pub struct Attributes {
     pub drop_invalid_header_fields: bool,
     /// `routing.http.preserve_host_header.enabled`.
     pub preserve_host_header: bool,
+    /// `routing.http.x_amzn_tls_version_and_cipher_suite.enabled`.
+    pub tls_headers: bool,
     /// `routing.http.xff_client_port.enabled`.
     pub xff_client_port: bool,
     /// `routing.http.xff_header_processing.mode`.
@@ -431,6 +446,7 @@ impl Default for Attributes {
             client_keep_alive_seconds: 3600,
             drop_invalid_header_fields: false,
             preserve_host_header: false,
+            tls_headers: false,
             xff_client_port: false,
             xff_mode: XffMode::Append,
             desync: DesyncMode::Defensive,
@@ -481,6 +497,9 @@ pub enum ConfigError {
     /// A matcher is not a list of codes and ranges.
     #[error("not a list of codes: {0}")]
     Matcher(String),
+    /// A certificate, its key or the way to use them can't be used.
+    #[error("can't be used for TLS: {0}")]
+    Tls(String),
     /// A status, header or other text can't be put into an HTTP message.
     #[error("can't be sent in HTTP: {0}")]
     NotHttp(String),
@@ -527,21 +546,6 @@ impl NodeConfig {
                 groups.iter().map(move |group| (listener.id.as_str(), group.target_group.as_str()))
             })
         })
-    }
-}
-
-/// Durations as whole milliseconds.
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(it: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(u64::try_from(it.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        u64::deserialize(from).map(Duration::from_millis)
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 
 use crate::listener::Door;
 use crate::node::Shared;
@@ -21,13 +22,21 @@ pub(crate) struct Edge {
     pub(crate) door: Arc<Door>,
     pub(crate) from: SocketAddr,
     pub(crate) port: u16,
+    pub(crate) scheme: &'static str,
+    agreed: OnceLock<(&'static str, &'static str)>,
     since: Instant,
     moved_ms: AtomicU64,
     requests: AtomicUsize,
 }
 
 impl Edge {
-    pub(crate) fn new(node: Arc<Shared>, door: Arc<Door>, from: SocketAddr, port: u16) -> Self {
+    pub(crate) fn new(
+        node: Arc<Shared>,
+        door: Arc<Door>,
+        from: SocketAddr,
+        port: u16,
+        scheme: &'static str,
+    ) -> Self {
         node.counts.new_connections.up();
         node.counts.active_connections.up();
         Self {
@@ -35,10 +44,31 @@ impl Edge {
             door,
             from,
             port,
+            scheme,
+            agreed: OnceLock::new(),
             since: Instant::now(),
             moved_ms: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
         }
+    }
+
+    /// Notes what a handshake came to.
+    pub(crate) fn agreed(
+        &self,
+        version: Option<rustls::ProtocolVersion>,
+        suite: Option<rustls::SupportedCipherSuite>,
+    ) {
+        let version = match version {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2",
+        };
+        // A connection has one handshake.
+        let _ = self.agreed.set((version, suite.map_or("", crate::tls::suite_name)));
+    }
+
+    /// The version of TLS and the suite, on a connection that has them.
+    pub(crate) fn tls(&self) -> Option<(&'static str, &'static str)> {
+        self.agreed.get().copied()
     }
 
     /// How long no byte has moved.
@@ -153,5 +183,70 @@ impl AsyncWrite for ClientWire {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+/// What requests come through.
+#[derive(Debug)]
+pub(crate) enum Conduit {
+    Plain(ClientWire),
+    Tls(Box<TlsStream<ClientWire>>),
+}
+
+impl AsyncRead for Conduit {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(wire) => Pin::new(wire).poll_read(context, into),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, into),
+        }
+    }
+}
+
+impl AsyncWrite for Conduit {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(wire) => Pin::new(wire).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(wire) => Pin::new(wire).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(wire) => Pin::new(wire).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(wire) => Pin::new(wire).poll_write_vectored(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(wire) => wire.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 }

@@ -236,7 +236,7 @@ impl Visit<'_> {
             let tasks = &self.edge.node.tasks;
             let mut stream =
                 connected(timeout(patience, target.http2.stream(target, tasks)).await)?;
-            let request = self.http2_request().ok_or(Failure::Closed)?;
+            let request = self.http2_request(target.scheme()).ok_or(Failure::Closed)?;
             match self.await_answer(stream.exchange(request)).await? {
                 Ok(answer) => return Ok((stream, answer)),
                 Err(lost) if stream.reused && self.may_repeat(&lost) => {
@@ -297,10 +297,10 @@ impl Visit<'_> {
     }
 
     /// Nothing when the host is no authority, which a request's target must have in HTTP/2.
-    fn http2_request(&self) -> Option<Request<RequestBody>> {
+    fn http2_request(&self, scheme: &str) -> Option<Request<RequestBody>> {
         let attributes = &self.plan.attributes;
         let path = self.parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let uri = Uri::builder().scheme("http").authority(self.host_for_target().as_ref());
+        let uri = Uri::builder().scheme(scheme).authority(self.host_for_target().as_ref());
         let mut request = Request::new(self.source.body());
         *request.method_mut() = self.parts.method.clone();
         *request.version_mut() = Version::HTTP_2;

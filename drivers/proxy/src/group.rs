@@ -12,13 +12,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, Algorithm, ConfigError, TargetGroup, Unusable};
+use crate::config::{self, Algorithm, ConfigError, TargetGroup, TargetProtocol, Unusable};
 use crate::cookie;
 use crate::counters::GroupCounts;
 use crate::dice::Dice;
 use crate::health::{Check, Matcher};
 use crate::status::{HealthState, Reason, TargetGroupStatus, TargetStatus};
 use crate::target::{FULL_SHARE, Tag, Target, TargetKey, lock};
+use crate::tls;
 
 /// A running target group.
 #[derive(Debug)]
@@ -99,13 +100,17 @@ impl Group {
             before.members.iter().map(|member| (&member.target.key, &member.target)).collect();
         let draining: HashMap<TargetKey, Arc<Target>> =
             upkeep.drains.iter().map(|(key, (target, _))| (key.clone(), target.clone())).collect();
+        let tls = match config.protocol {
+            TargetProtocol::Http => None,
+            TargetProtocol::Https => Some(tls::client_config(config.protocol_version)),
+        };
         let member = |spec: &config::Target| {
             let key = TargetKey { id: spec.id.clone(), address: spec.address };
             let target = known.get(&key).copied().or_else(|| draining.get(&key)).cloned();
             let target = target.unwrap_or_else(|| {
                 let address = key.address.to_string();
                 let tag = cookie::tag(&["target", &self.id, &key.id, &address]);
-                Arc::new(Target::new(key, tag))
+                Arc::new(Target::new(key, tag, tls.clone()))
             });
             Member { target, spec: spec.clone() }
         };

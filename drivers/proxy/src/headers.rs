@@ -22,6 +22,8 @@ const HEADERS_MAX_BYTES: usize = 64 << 10;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_AMZN_TLS_VERSION: HeaderName = HeaderName::from_static("x-amzn-tls-version");
+const X_AMZN_TLS_CIPHER_SUITE: HeaderName = HeaderName::from_static("x-amzn-tls-cipher-suite");
 const X_AMZN_TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -33,6 +35,8 @@ pub(crate) struct Came {
     pub(crate) from: SocketAddr,
     pub(crate) port: u16,
     pub(crate) scheme: &'static str,
+    /// The version of TLS and the suite, if the client's connection has them.
+    pub(crate) tls: Option<(&'static str, &'static str)>,
     /// Seconds since 1970.
     pub(crate) at: u64,
 }
@@ -77,6 +81,14 @@ pub(crate) fn for_target(
     forwarded_for(&mut headers, came, attributes);
     headers.insert(X_FORWARDED_PORT, HeaderValue::from(came.port));
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(came.scheme));
+    if attributes.tls_headers {
+        headers.remove(X_AMZN_TLS_VERSION);
+        headers.remove(X_AMZN_TLS_CIPHER_SUITE);
+        if let Some((version, suite)) = came.tls {
+            headers.insert(X_AMZN_TLS_VERSION, HeaderValue::from_static(version));
+            headers.insert(X_AMZN_TLS_CIPHER_SUITE, HeaderValue::from_static(suite));
+        }
+    }
     let trace = trace_id(client.get(X_AMZN_TRACE_ID), came.at, dice);
     if let Some(trace) = value(trace) {
         headers.insert(X_AMZN_TRACE_ID, trace);
@@ -234,7 +246,13 @@ mod tests {
     use super::*;
 
     fn came() -> Came {
-        Came { from: "192.0.2.7:4711".parse().unwrap(), port: 80, scheme: "http", at: 0x5759_e988 }
+        Came {
+            from: "192.0.2.7:4711".parse().unwrap(),
+            port: 80,
+            scheme: "http",
+            tls: None,
+            at: 0x5759_e988,
+        }
     }
 
     fn passed(client: &[(&str, &str)], attributes: &Attributes) -> HeaderMap {

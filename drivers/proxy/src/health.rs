@@ -15,8 +15,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::config::{ConfigError, HealthCheck, ProtocolVersion};
+use crate::config::{ConfigError, HealthCheck, ProtocolVersion, TargetProtocol};
 use crate::status::{HealthState, Reason};
+use crate::stream::Stream;
+use crate::tls;
 
 /// A target's health and what led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,9 +158,13 @@ impl Check {
     }
 
     async fn ask(&self) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let io = TokioIo::new(stream);
+        let socket = TcpStream::connect(self.address).await?;
+        socket.set_nodelay(true)?;
+        let tls = match self.settings.protocol {
+            TargetProtocol::Http => None,
+            TargetProtocol::Https => Some(tls::client_config(self.version)),
+        };
+        let io = TokioIo::new(Stream::over(socket, self.address, tls).await?);
         match self.version {
             ProtocolVersion::Http1 => {
                 let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
@@ -185,10 +191,17 @@ impl Check {
         }
     }
 
+    fn scheme(&self) -> &'static str {
+        match self.settings.protocol {
+            TargetProtocol::Http => "http",
+            TargetProtocol::Https => "https",
+        }
+    }
+
     fn request(&self, version: Version) -> Result<Request<Full<Bytes>>, http::Error> {
         let request = Request::builder().method(Method::GET).version(version);
         let request = if version == Version::HTTP_2 {
-            request.uri(format!("http://{}{}", self.address, self.settings.path))
+            request.uri(format!("{}://{}{}", self.scheme(), self.address, self.settings.path))
         } else {
             request
                 .uri(&self.settings.path)
@@ -207,7 +220,7 @@ impl Check {
         Request::builder()
             .method(Method::POST)
             .version(Version::HTTP_2)
-            .uri(format!("http://{}{}", self.address, self.settings.path))
+            .uri(format!("{}://{}{}", self.scheme(), self.address, self.settings.path))
             .header(USER_AGENT, "ELB-HealthChecker/2.0")
             .header(CONTENT_TYPE, "application/grpc")
             .header(TE, "trailers")

@@ -23,8 +23,10 @@
 //! - The desync modes `monitor` and `defensive` are alike: what is passed on was written anew, with
 //!   one length, so there is nothing left to read in two ways.
 //! - Anomaly mitigation follows a rule of our own, since AWS's is not public.
-//! - HTTPS listeners, HTTPS targets, authentication actions, mutual TLS, regular expressions in
-//!   conditions and rewrites are not there; the document has no members for them.
+//! - TLS is that of rustls: versions 1.2 and 1.3, and of their suites those with AEAD and forward
+//!   secrecy. Other suites of a security policy are not offered.
+//! - Authentication actions, mutual TLS, regular expressions in conditions and rewrites are not
+//!   there; the document has no members for them.
 
 mod answer;
 mod config;
@@ -39,21 +41,25 @@ mod h2;
 mod headers;
 mod health;
 mod listener;
+mod millis;
 mod node;
 mod pattern;
 mod request_body;
 mod rule;
 mod serve;
 mod status;
+mod stream;
 mod target;
 mod time;
+mod tls;
+mod tls_config;
 mod tunnel;
 
 pub use config::{
-    Action, Algorithm, Attributes, Condition, ConfigError, DesyncMode, FixedResponse, Forward,
-    HealthCheck, Listener, ListenerProtocol, NodeConfig, NodeIdentity, ProtocolVersion,
-    QueryPattern, Redirect, Rule, Stickiness, Target, TargetGroup, Unusable, WeightedGroup,
-    XffMode,
+    Action, Algorithm, Attributes, Certificate, Condition, ConfigError, DesyncMode, FixedResponse,
+    Forward, HealthCheck, Listener, ListenerProtocol, NodeConfig, NodeIdentity, ProtocolVersion,
+    QueryPattern, Redirect, Rule, Secret, Stickiness, Target, TargetGroup, TargetProtocol, Tls,
+    TlsVersion, Unusable, WeightedGroup, XffMode,
 };
 pub use node::Node;
 pub use status::{

@@ -12,11 +12,13 @@ use futures_util::stream::FuturesUnordered;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Attributes;
-use crate::edge::{ClientWire, Edge};
+use crate::config::{Attributes, Tls};
+use crate::edge::{ClientWire, Conduit, Edge};
 use crate::h2::Spawner;
 use crate::node::Shared;
 use crate::rule::Rules;
@@ -38,6 +40,8 @@ const HEADERS_MAX_BYTES: u32 = 80 << 10;
 /// How long a busy connection may stand still beyond the idle timeout. The request's own timeout
 /// comes first and can still give an answer.
 const BUSY_GRACE: Duration = Duration::from_secs(5);
+/// How long a client may take to agree on TLS.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What requests of a listener follow. It is replaced as a whole.
@@ -45,7 +49,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Plan {
     pub(crate) rules: Rules,
     pub(crate) attributes: Arc<Attributes>,
-    pub(crate) scheme: &'static str,
+    /// What the listener was told about TLS, and what became of it; nothing for plain HTTP.
+    pub(crate) tls: Option<Secure>,
+}
+
+/// A listener's TLS.
+#[derive(Debug, Clone)]
+pub(crate) struct Secure {
+    pub(crate) told: Tls,
+    pub(crate) http2: bool,
+    pub(crate) config: Arc<ServerConfig>,
 }
 
 /// A listener while it runs.
@@ -157,13 +170,58 @@ impl Door {
             tracing::debug!(%error, "the client is gone already");
             return;
         }
-        let edge = Arc::new(Edge::new(node.clone(), self.clone(), from, port));
-        node.tasks.spawn(self.clone().serve(stream, edge));
+        let tls = self.plan().tls.as_ref().map(|tls| tls.config.clone());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let edge = Arc::new(Edge::new(node.clone(), self.clone(), from, port, scheme));
+        node.tasks.spawn(self.clone().serve(stream, edge, tls));
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, edge: Arc<Edge>) {
+    /// Agrees on TLS with a client.
+    async fn secure(
+        &self,
+        wire: ClientWire,
+        edge: &Edge,
+        config: Arc<ServerConfig>,
+    ) -> Option<Conduit> {
+        let handshake = TlsAcceptor::from(config).accept(wire);
+        let agreed = tokio::select! {
+            agreed = tokio::time::timeout(HANDSHAKE_MAX, handshake) => agreed,
+            () = edge.node.kill.cancelled() => return None,
+        };
+        match agreed {
+            Ok(Ok(stream)) => {
+                let session = stream.get_ref().1;
+                edge.agreed(session.protocol_version(), session.negotiated_cipher_suite());
+                Some(Conduit::Tls(Box::new(stream)))
+            }
+            Ok(Err(error)) => {
+                edge.node.counts.tls_errors.up();
+                tracing::debug!(%error, from = %edge.from, "no TLS with a client");
+                None
+            }
+            Err(_) => {
+                edge.node.counts.tls_errors.up();
+                None
+            }
+        }
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        edge: Arc<Edge>,
+        tls: Option<Arc<ServerConfig>>,
+    ) {
         let builder = self.builder(&edge);
-        let wire = TokioIo::new(ClientWire { stream, edge: edge.clone() });
+        let wire = ClientWire { stream, edge: edge.clone() };
+        let conduit = match tls {
+            None => Conduit::Plain(wire),
+            Some(config) => match self.secure(wire, &edge, config).await {
+                Some(conduit) => conduit,
+                None => return,
+            },
+        };
+        let wire = TokioIo::new(conduit);
         let for_requests = edge.clone();
         let service = service_fn(move |request| serve::handle(for_requests.clone(), request));
         let mut connection = Box::pin(builder.serve_connection_with_upgrades(wire, service));

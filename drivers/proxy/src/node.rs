@@ -8,12 +8,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{ConfigError, Listener, ListenerProtocol, NodeConfig};
+use crate::config::{ConfigError, Listener, ListenerProtocol, NodeConfig, Tls};
 use crate::cookie::Seal;
 use crate::counters::NodeCounts;
 use crate::dice::Dice;
 use crate::group::{self, Group, Place};
-use crate::listener::{Door, Plan};
+use crate::listener::{Door, Plan, Secure};
 use crate::rule::Rules;
 use crate::status::NodeStatus;
 use crate::target::lock;
@@ -89,7 +89,7 @@ impl Node {
         let mut running = lock(&self.running);
         let groups = self.groups(&config, &running);
         // All plans are made before anything changes, so a fault changes nothing.
-        let plans = plans(&config, &groups)?;
+        let plans = plans(&config, &groups, &running.doors)?;
         let seal = Arc::new(Seal::new(&config.cookie_secret));
         *self.shared.seal.write().unwrap_or_else(PoisonError::into_inner) = seal;
         self.configure_groups(&config, &groups);
@@ -219,15 +219,35 @@ fn holds<T>(all: &[Arc<T>], one: &Arc<T>) -> bool {
     all.iter().any(|other| Arc::ptr_eq(other, one))
 }
 
-fn plans(config: &NodeConfig, groups: &[Arc<Group>]) -> Result<Vec<Plan>, ConfigError> {
+fn plans(
+    config: &NodeConfig,
+    groups: &[Arc<Group>],
+    doors: &[Arc<Door>],
+) -> Result<Vec<Plan>, ConfigError> {
     let attributes = Arc::new(config.attributes.clone());
     let find = |id: &str| groups.iter().find(|group| group.id == id).cloned();
     let plan = |listener: &Listener| {
         let rules = Rules::compile(&listener.rules, &listener.default_action, &find)?;
-        let scheme = match listener.protocol {
-            ListenerProtocol::Http => "http",
+        let tls = match &listener.protocol {
+            ListenerProtocol::Http => None,
+            ListenerProtocol::Https(tls) => {
+                let before = doors.iter().find(|door| door.id == listener.id);
+                let before = before.and_then(|door| door.plan().tls.clone());
+                Some(secure(tls, config.attributes.http2, before)?)
+            }
         };
-        Ok(Plan { rules, attributes: attributes.clone(), scheme })
+        Ok(Plan { rules, attributes: attributes.clone(), tls })
     };
     config.listeners.iter().map(plan).collect()
+}
+
+/// A listener's TLS; what did not change is kept, and with it the sessions that clients resume.
+fn secure(tls: &Tls, http2: bool, before: Option<Secure>) -> Result<Secure, ConfigError> {
+    match before.filter(|before| before.told == *tls && before.http2 == http2) {
+        Some(same) => Ok(same),
+        None => {
+            let config = crate::tls::server_config(tls, http2)?;
+            Ok(Secure { told: tls.clone(), http2, config })
+        }
+    }
 }

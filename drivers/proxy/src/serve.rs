@@ -62,7 +62,7 @@ async fn answer(
     }
     // The newest date that answers need is that of this moment, to the second.
     let at = time::epoch_seconds();
-    let came = Came { from: edge.from, port: edge.port, scheme: plan.scheme, at };
+    let came = Came { from: edge.from, port: edge.port, scheme: edge.scheme, tls: edge.tls(), at };
     let asked = Asked {
         method: &parts.method,
         host,
@@ -74,7 +74,7 @@ async fn answer(
     match plan.rules.decide(&asked) {
         Does::Redirect(redirect, status) => {
             edge.node.counts.redirects.up();
-            let location = rule::location(redirect, plan.scheme, edge.port, &asked);
+            let location = rule::location(redirect, edge.scheme, edge.port, &asked);
             Ok(own(edge, plan, answer::redirect(*status, location)))
         }
         Does::Fixed(fixed) => {

@@ -146,6 +146,9 @@ pub struct NodeCounters {
     pub new_connections: u64,
     /// `RejectedConnectionCount`: refused because the node was full.
     pub rejected_connections: u64,
+    /// `ClientTLSNegotiationErrorCount`.
+    #[serde(default)]
+    pub tls_errors: u64,
     /// `ProcessedBytes`, from and to clients.
     pub processed_bytes: u64,
     /// `RequestCount`: every request, also those that no target got.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use crate::counters::Count;
 use crate::h1::Http1;
 use crate::h2::Http2;
 use crate::health::Health;
+use crate::stream::Stream;
 
 /// The share of a target in full, in thousandths.
 pub(crate) const FULL_SHARE: u32 = 1000;
@@ -46,6 +48,8 @@ pub(crate) struct Target {
     pub(crate) key: TargetKey,
     /// Names the target in stickiness cookies.
     pub(crate) tag: Tag,
+    /// How its connections are encrypted, if they are.
+    tls: Option<Arc<ClientConfig>>,
     pub(crate) counts: TargetCounts,
     /// Its share in a draw by weight, in thousandths: less while its errors stand out.
     share: AtomicU64,
@@ -82,10 +86,11 @@ struct Open {
 }
 
 impl Target {
-    pub(crate) fn new(key: TargetKey, tag: Tag) -> Self {
+    pub(crate) fn new(key: TargetKey, tag: Tag, tls: Option<Arc<ClientConfig>>) -> Self {
         Self {
             key,
             tag,
+            tls,
             counts: TargetCounts::default(),
             share: AtomicU64::new(FULL_SHARE.into()),
             health: Mutex::new(Health::registered()),
@@ -96,6 +101,11 @@ impl Target {
             http2: Http2::default(),
             open: Mutex::default(),
         }
+    }
+
+    /// The scheme of requests to it.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
@@ -239,7 +249,7 @@ impl Drop for InFlight {
 /// A connection to a target, known to the target as long as it is open.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     target: Arc<Target>,
     number: u64,
 }
@@ -247,16 +257,18 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects.
     pub(crate) async fn connect(target: &Arc<Target>) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(target.key.address).await?;
-        stream.set_nodelay(true)?;
-        set_silence(stream.as_fd(), Some(UNACKNOWLEDGED_MAX));
+        let socket = TcpStream::connect(target.key.address).await?;
+        socket.set_nodelay(true)?;
+        set_silence(socket.as_fd(), Some(UNACKNOWLEDGED_MAX));
+        let descriptor = socket.as_raw_fd();
+        let stream = Stream::over(socket, target.key.address, target.tls.clone()).await?;
         let mut open = lock(&target.open);
         if open.closed {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         let number = open.next;
         open.next += 1;
-        open.sockets.insert(number, stream.as_raw_fd());
+        open.sockets.insert(number, descriptor);
         drop(open);
         Ok(Self { stream, target: target.clone(), number })
     }

@@ -30,8 +30,10 @@ pub(crate) const RULES: &[Access] = &[
     Access::new("RemoveTags", &[Need::on("elasticloadbalancing:RemoveTags", &["{ResourceArns}"])]),
     Access::new(
         "CreateListener",
-        &[Need::on("elasticloadbalancing:CreateListener", &["{LoadBalancerArn}"])
-            .keys(&[("elasticloadbalancing:ListenerProtocol", "Protocol")])],
+        &[Need::on("elasticloadbalancing:CreateListener", &["{LoadBalancerArn}"]).keys(&[
+            ("elasticloadbalancing:ListenerProtocol", "Protocol"),
+            ("elasticloadbalancing:SecurityPolicy", "SslPolicy"),
+        ])],
     ),
     Access::new(
         "DeleteLoadBalancer",
@@ -57,8 +59,18 @@ pub(crate) const RULES: &[Access] = &[
     ),
     Access::new(
         "ModifyListener",
-        &[Need::on("elasticloadbalancing:ModifyListener", &["{ListenerArn}"])
-            .keys(&[("elasticloadbalancing:ListenerProtocol", "Protocol")])],
+        &[Need::on("elasticloadbalancing:ModifyListener", &["{ListenerArn}"]).keys(&[
+            ("elasticloadbalancing:ListenerProtocol", "Protocol"),
+            ("elasticloadbalancing:SecurityPolicy", "SslPolicy"),
+        ])],
+    ),
+    Access::new(
+        "AddListenerCertificates",
+        &[Need::on("elasticloadbalancing:AddListenerCertificates", &["{ListenerArn}"])],
+    ),
+    Access::new(
+        "RemoveListenerCertificates",
+        &[Need::on("elasticloadbalancing:RemoveListenerCertificates", &["{ListenerArn}"])],
     ),
     Access::new(
         "DeleteListener",

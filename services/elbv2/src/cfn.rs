@@ -3,6 +3,7 @@
 //! one that exists, so that a step that was cut short is just repeated.
 
 mod listener;
+mod listener_certificate;
 mod load_balancer;
 mod property;
 mod rule;
@@ -21,6 +22,7 @@ pub(crate) fn types() -> Vec<ResourceType> {
         load_balancer::resource_type(),
         target_group::resource_type(),
         listener::resource_type(),
+        listener_certificate::resource_type(),
         rule::resource_type(),
     ]
 }

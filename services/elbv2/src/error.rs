@@ -12,6 +12,10 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("{0}")]
+    AlpnPolicyNotSupported(String),
+    #[error("Certificate '{0}' not found")]
+    CertificateNotFound(String),
+    #[error("{0}")]
     DuplicateListener(String),
     #[error("A load balancer with the same name '{0}' exists, but with different settings")]
     DuplicateLoadBalancerName(String),
@@ -53,6 +57,13 @@ pub(crate) enum Error {
     TargetGroupNotFound(String),
     #[error("{0}")]
     TooManyActions(String),
+    #[error("The maximum number of certificates on load balancer '{0}' has been reached")]
+    TooManyCertificates(String),
+    #[error(
+        "The certificate '{0}' must have a fully-qualified domain name, a supported signature, \
+         and a supported key size"
+    )]
+    UnsupportedCertificate(String),
     #[error("The maximum number of listeners on load balancer '{0}' has been reached")]
     TooManyListeners(String),
     #[error("The maximum number of load balancers has been reached")]
@@ -91,6 +102,10 @@ impl From<Error> for ServiceError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         let name = match error {
+            Error::AlpnPolicyNotSupported(_) => shape::ALPN_POLICY_NOT_SUPPORTED_EXCEPTION,
+            Error::CertificateNotFound(_) => shape::CERTIFICATE_NOT_FOUND_EXCEPTION,
+            Error::TooManyCertificates(_) => shape::TOO_MANY_CERTIFICATES_EXCEPTION,
+            Error::UnsupportedCertificate(_) => return Self::new("UnsupportedCertificate", text),
             Error::DuplicateListener(_) => shape::DUPLICATE_LISTENER_EXCEPTION,
             Error::DuplicateLoadBalancerName(_) => shape::DUPLICATE_LOAD_BALANCER_NAME_EXCEPTION,
             Error::DuplicateTagKeys(_) => shape::DUPLICATE_TAG_KEYS_EXCEPTION,

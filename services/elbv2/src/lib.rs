@@ -9,6 +9,7 @@
 mod access;
 mod action;
 mod attribute;
+mod certificate;
 mod cfn;
 mod condition;
 mod error;
@@ -22,6 +23,7 @@ mod network;
 mod node;
 mod plan;
 mod rule;
+mod ssl_policy;
 mod store;
 mod tag;
 mod target;
@@ -32,6 +34,7 @@ mod target_watch;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kernel::cipher::Cipher;
 use kernel::{Service, Task};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +45,8 @@ pub struct Drivers {
     pub net: Arc<dyn net::Net>,
     /// Workloads in zones: the nodes.
     pub machine: Arc<dyn machine::Machine>,
+    /// Opens the keys of certificates.
+    pub cipher: Cipher,
 }
 
 /// What a node is sent with [`machine::Machine::call`], as JSON.
@@ -90,7 +95,10 @@ pub fn service(drivers: Drivers) -> Service<Fleet> {
         .operation(listener::modify_listener)
         .operation(listener::delete_listener)
         .operation(listener::describe_listener_attributes)
-        .operation(listener::describe_ssl_policies)
+        .operation(certificate::add_listener_certificates)
+        .operation(certificate::remove_listener_certificates)
+        .operation(certificate::describe_listener_certificates)
+        .operation(ssl_policy::describe_ssl_policies)
         .operation(rule::create_rule)
         .operation(rule::describe_rules)
         .operation(rule::modify_rule)
@@ -128,6 +136,7 @@ fn tasks(service: Service<Fleet>) -> Service<Fleet> {
             "elbv2.rules",
             "elbv2.target_groups",
             "elbv2.targets",
+            kernel::certificates::TABLE,
         ]))
         .task(Task::new("elbv2.events", node::follow_events))
         .task(

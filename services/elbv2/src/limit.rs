@@ -22,6 +22,8 @@ pub(crate) const RULES: Quota = quota("L-8C63D2E1", 100);
 pub(crate) const TARGETS_PER_GROUP: Quota = quota("L-A0D0B863", 1000);
 /// Target groups that one load balancer uses.
 pub(crate) const GROUPS_PER_LOAD_BALANCER: Quota = quota("L-822D1B1B", 100);
+/// Certificates of one load balancer, default ones apart.
+pub(crate) const CERTIFICATES: usize = 25;
 /// Target groups of one forward action.
 pub(crate) const GROUPS_PER_ACTION: usize = 5;
 /// Values of all conditions of a rule.

@@ -4,16 +4,15 @@ use base::Arn;
 use elbv2_api::{
     Certificate, CreateListenerInput, CreateListenerOutput, DeleteListenerInput,
     DeleteListenerOutput, DescribeListenerAttributesInput, DescribeListenerAttributesOutput,
-    DescribeListenersInput, DescribeListenersOutput, DescribeSSLPoliciesInput,
-    DescribeSSLPoliciesOutput, ListenerAttribute, ModifyListenerInput, ModifyListenerOutput,
-    MutualAuthenticationAttributes, ProtocolEnum,
+    DescribeListenersInput, DescribeListenersOutput, ListenerAttribute, ModifyListenerInput,
+    ModifyListenerOutput, MutualAuthenticationAttributes, ProtocolEnum,
 };
 use store::{ReadTx, StartsWith};
 
-use crate::error::{Error, Result, invalid};
+use crate::error::{Error, Result, invalid, unsupported};
 use crate::load_balancer::listeners_of;
-use crate::store::{LISTENERS, Listener};
-use crate::{Ctx, action, limit, listing, load_balancer, tag};
+use crate::store::{LISTENERS, Listener, ListenerTls};
+use crate::{Ctx, action, certificate, limit, listing, load_balancer, ssl_policy, tag};
 
 /// Makes a listener, or returns the equal one that exists.
 ///
@@ -28,13 +27,13 @@ pub(crate) async fn create_listener(
 ) -> Result<CreateListenerOutput> {
     let protocol =
         input.protocol.ok_or_else(|| invalid("A listener protocol must be specified"))?;
-    require_http(protocol)?;
-    require_no_tls(&Tls {
+    let asked = Tls {
         policy: input.ssl_policy,
-        certificates: input.certificates,
+        certificate: certificate::default_from_wire(input.certificates)?,
         alpn: input.alpn_policy,
         mutual: input.mutual_authentication,
-    })?;
+    };
+    let tls = asked.applied(kind(protocol)?, None)?;
     let port = port(input.port.ok_or_else(|| invalid("A listener port must be specified"))?)?;
     let action = action::from_wire(input.default_actions)?;
     let tags = tag::from_wire(&ctx, input.tags)?;
@@ -49,7 +48,7 @@ pub(crate) async fn create_listener(
             action::require_groups(tx, &lb, &action.action, groups_max)?;
             let own = tx.scan(&LISTENERS, StartsWith(&listeners_of(&arn)))?;
             if let Some(existing) = own.iter().find(|listener| listener.port == port) {
-                return if existing.action == action {
+                return if existing.action == action && existing.tls == tls {
                     Ok(existing.clone())
                 } else {
                     Err(duplicate(&arn))
@@ -63,9 +62,14 @@ pub(crate) async fn create_listener(
                 arn: Arn { resource: format!("{resource}/{hex}"), ..lb.arn.clone() },
                 load_balancer: lb.arn,
                 port,
+                tls: tls.clone(),
                 action: action.clone(),
                 tags: tags.clone(),
             };
+            for arn in certificate::shown(&listener) {
+                certificate::require(tx, arn)?;
+            }
+            certificate::note_uses(tx, &listener, Some(&listener))?;
             tx.put(&LISTENERS, &listener)?;
             Ok(listener)
         })
@@ -73,41 +77,95 @@ pub(crate) async fn create_listener(
     Ok(CreateListenerOutput { listeners: vec![to_wire(&made)] })
 }
 
+/// What a request says about TLS.
+#[derive(Clone)]
 struct Tls {
     policy: Option<String>,
-    certificates: Vec<Certificate>,
+    certificate: Option<String>,
     alpn: Vec<String>,
     mutual: Option<MutualAuthenticationAttributes>,
 }
 
-fn require_http(protocol: ProtocolEnum) -> Result<()> {
+/// What an Application Load Balancer listens for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Http,
+    Https,
+}
+
+fn kind(protocol: ProtocolEnum) -> Result<Kind> {
     match protocol {
-        ProtocolEnum::Http => Ok(()),
-        ProtocolEnum::Https => Err(Error::UnsupportedProtocol(
-            "Listeners of protocol 'HTTPS' are not supported in this region".to_owned(),
-        )),
+        ProtocolEnum::Http => Ok(Kind::Http),
+        ProtocolEnum::Https => Ok(Kind::Https),
         ProtocolEnum::Tcp
         | ProtocolEnum::Tls
         | ProtocolEnum::Udp
         | ProtocolEnum::TcpUdp
         | ProtocolEnum::Geneve
         | ProtocolEnum::Quic
-        | ProtocolEnum::TcpQuic => {
-            Err(invalid("Listener protocol must be 'HTTP' for an application load balancer"))
+        | ProtocolEnum::TcpQuic => Err(invalid(
+            "Listener protocol must be 'HTTP' or 'HTTPS' for an application load balancer",
+        )),
+    }
+}
+
+impl Tls {
+    /// The TLS of a listener of this kind that has been as `before`.
+    fn applied(self, kind: Kind, before: Option<&ListenerTls>) -> Result<Option<ListenerTls>> {
+        if kind == Kind::Http {
+            self.require_none()?;
+            return Ok(None);
+        }
+        if !self.alpn.is_empty() {
+            return Err(Error::AlpnPolicyNotSupported(
+                "ALPN policies are supported only for TLS listeners".to_owned(),
+            ));
+        }
+        require_one_sided(self.mutual)?;
+        let policy = match (self.policy, before) {
+            (Some(asked), _) => ssl_policy::find(&asked)?.name.to_owned(),
+            (None, Some(before)) => before.policy.clone(),
+            (None, None) => ssl_policy::DEFAULT.to_owned(),
+        };
+        let certificate = self.certificate.or_else(|| before.map(|it| it.certificate.clone()));
+        let certificate = certificate
+            .ok_or_else(|| invalid("A certificate must be specified for HTTPS listeners"))?;
+        let others = before.map(|it| it.others.clone()).unwrap_or_default();
+        Ok(Some(ListenerTls { policy, certificate, others }))
+    }
+
+    fn require_none(&self) -> Result<()> {
+        let given = [
+            ("an SSL policy", self.policy.is_some()),
+            ("certificates", self.certificate.is_some()),
+            ("an ALPN policy", !self.alpn.is_empty()),
+            ("mutual authentication", self.mutual.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((what, _)) => {
+                Err(invalid(format!("You cannot specify {what} for an HTTP listener")))
+            }
+            None => Ok(()),
         }
     }
 }
 
-fn require_no_tls(tls: &Tls) -> Result<()> {
-    let given = [
-        ("an SSL policy", tls.policy.is_some()),
-        ("certificates", !tls.certificates.is_empty()),
-        ("an ALPN policy", !tls.alpn.is_empty()),
-        ("mutual authentication", tls.mutual.is_some()),
+/// Refuses that clients show certificates, too.
+fn require_one_sided(mutual: Option<MutualAuthenticationAttributes>) -> Result<()> {
+    let Some(mutual) = mutual else { return Ok(()) };
+    let members = [
+        mutual.trust_store_arn.is_some(),
+        mutual.ignore_client_certificate_expiry.is_some(),
+        mutual.trust_store_association_status.is_some(),
+        mutual.advertise_trust_store_ca_names.is_some(),
     ];
-    match given.iter().find(|(_, given)| *given) {
-        Some((what, _)) => Err(invalid(format!("You cannot specify {what} for an HTTP listener"))),
-        None => Ok(()),
+    match mutual.mode.as_deref() {
+        Some("off") if !members.contains(&true) => Ok(()),
+        Some("off") => Err(invalid("Mutual authentication mode 'off' takes no other attributes")),
+        mode => Err(unsupported(format!(
+            "Mutual authentication mode '{}' is not supported in this region",
+            mode.unwrap_or_default()
+        ))),
     }
 }
 
@@ -166,13 +224,13 @@ pub(crate) async fn modify_listener(
     ctx: Ctx,
     input: ModifyListenerInput,
 ) -> Result<ModifyListenerOutput> {
-    input.protocol.map_or(Ok(()), require_http)?;
-    require_no_tls(&Tls {
+    let asked = Tls {
         policy: input.ssl_policy,
-        certificates: input.certificates,
+        certificate: certificate::default_from_wire(input.certificates)?,
         alpn: input.alpn_policy,
         mutual: input.mutual_authentication,
-    })?;
+    };
+    let protocol = input.protocol.map(kind).transpose()?;
     let port = input.port.map(port).transpose()?;
     let action = match input.default_actions {
         none if none.is_empty() => None,
@@ -183,7 +241,13 @@ pub(crate) async fn modify_listener(
     let changed = ctx
         .store
         .write(|tx| {
-            let mut listener = find(tx, &arn)?;
+            let before = find(tx, &arn)?;
+            let mut listener = before.clone();
+            let was = if before.tls.is_some() { Kind::Https } else { Kind::Http };
+            listener.tls = asked.clone().applied(protocol.unwrap_or(was), before.tls.as_ref())?;
+            for arn in certificate::shown(&listener) {
+                certificate::require(tx, arn)?;
+            }
             let lb_arn = listener.load_balancer.to_string();
             let lb = load_balancer::find(tx, &lb_arn)?;
             if let Some(port) = port {
@@ -197,6 +261,7 @@ pub(crate) async fn modify_listener(
                 action::require_groups(tx, &lb, &action.action, groups_max)?;
                 listener.action = action.clone();
             }
+            certificate::note_uses(tx, &before, Some(&listener))?;
             tx.put(&LISTENERS, &listener)?;
             Ok(listener)
         })
@@ -235,21 +300,6 @@ pub(crate) async fn describe_listener_attributes(
     Ok(DescribeListenerAttributesOutput { attributes: vec![attribute] })
 }
 
-/// Lists the policies for TLS: there are none, since no listener of this region speaks it.
-///
-/// AWS: DescribeSSLPolicies.
-pub(crate) async fn describe_ssl_policies(
-    _ctx: Ctx,
-    input: DescribeSSLPoliciesInput,
-) -> Result<DescribeSSLPoliciesOutput> {
-    if let Some(name) = input.names.into_iter().next() {
-        return Err(Error::SslPolicyNotFound(name));
-    }
-    // Of no policies there is one page, whatever its size and kind.
-    listing::page(Vec::<String>::new(), input.marker.as_deref(), input.page_size, String::clone)?;
-    Ok(DescribeSSLPoliciesOutput::default())
-}
-
 /// A listener by its ARN.
 pub(crate) fn find(tx: &ReadTx<'_>, arn: &str) -> Result<Listener> {
     if !arn.parse::<Arn>().is_ok_and(|arn| arn.resource.starts_with("listener/")) {
@@ -260,11 +310,21 @@ pub(crate) fn find(tx: &ReadTx<'_>, arn: &str) -> Result<Listener> {
 }
 
 fn to_wire(listener: &Listener) -> elbv2_api::Listener {
+    let tls = listener.tls.as_ref();
+    let certificate = |tls: &ListenerTls| Certificate {
+        certificate_arn: Some(tls.certificate.clone()),
+        is_default: None,
+    };
+    let off =
+        || MutualAuthenticationAttributes { mode: Some("off".to_owned()), ..Default::default() };
     elbv2_api::Listener {
         listener_arn: Some(listener.arn.to_string()),
         load_balancer_arn: Some(listener.load_balancer.to_string()),
         port: Some(listener.port.into()),
-        protocol: Some(ProtocolEnum::Http),
+        protocol: Some(if tls.is_some() { ProtocolEnum::Https } else { ProtocolEnum::Http }),
+        certificates: tls.map(certificate).into_iter().collect(),
+        ssl_policy: tls.map(|tls| tls.policy.clone()),
+        mutual_authentication: tls.map(|_| off()),
         default_actions: vec![action::to_wire(&listener.action)],
         ..Default::default()
     }

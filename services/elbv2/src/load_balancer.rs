@@ -14,7 +14,7 @@ use crate::error::{Error, Result, invalid, unsupported};
 use crate::store::{
     Attributes, LISTENERS, LOAD_BALANCERS, LoadBalancer, NODES, Node, Place, RULES, Scheme,
 };
-use crate::{Ctx, PRINCIPAL, limit, listing, load_balancer_attribute, network, tag};
+use crate::{Ctx, PRINCIPAL, certificate, limit, listing, load_balancer_attribute, network, tag};
 
 /// The hosted zones that load balancers' names lie in, by region.
 ///
@@ -278,7 +278,10 @@ pub(crate) fn remove_listener(tx: &mut WriteTx<'_>, arn: &Arn) -> Result<()> {
     for rule in tx.scan(&RULES, StartsWith(&rules_of(&arn.to_string())))? {
         tx.delete(&RULES, rule.arn.to_string())?;
     }
-    tx.delete(&LISTENERS, arn.to_string())?;
+    if let Some(listener) = tx.get(&LISTENERS, &arn.to_string())? {
+        certificate::note_uses(tx, &listener, None)?;
+        tx.delete(&LISTENERS, arn.to_string())?;
+    }
     Ok(())
 }
 

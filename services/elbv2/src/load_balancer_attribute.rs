@@ -43,7 +43,7 @@ const TABLE: &[Attribute] = &[
     },
     switch("routing.http.drop_invalid_header_fields.enabled", "false"),
     switch("routing.http.preserve_host_header.enabled", "false"),
-    text("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false"),
+    switch("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false"),
     switch("routing.http.xff_client_port.enabled", "false"),
     Attribute {
         name: "routing.http.xff_header_processing.mode",
@@ -85,6 +85,7 @@ pub(crate) fn for_node(set: &Attributes) -> proxy::Attributes {
             "routing.http.drop_invalid_header_fields.enabled",
         ),
         preserve_host_header: is_on(TABLE, set, "routing.http.preserve_host_header.enabled"),
+        tls_headers: is_on(TABLE, set, "routing.http.x_amzn_tls_version_and_cipher_suite.enabled"),
         xff_client_port: is_on(TABLE, set, "routing.http.xff_client_port.enabled"),
         xff_mode: match of("routing.http.xff_header_processing.mode") {
             "preserve" => XffMode::Preserve,

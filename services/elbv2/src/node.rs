@@ -298,11 +298,12 @@ impl Site<'_> {
                 machine.start(zone, self.spec(&id, interface)).await.map_err(internal)?;
             }
         }
-        let config = plan.config(NodeIdentity {
+        let identity = NodeIdentity {
             id: interface.id.to_string(),
             zone: zone.to_string(),
             address: IpAddr::V4(interface.private),
-        });
+        };
+        let config = plan.config(identity, &fleet.drivers.cipher)?;
         let message = serde_json::to_vec(&NodeMessage::Configure(config)).map_err(internal)?;
         let told = fleet.told().get(&id) == Some(&message);
         if !told {

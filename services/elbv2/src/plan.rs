@@ -1,25 +1,29 @@
 //! The document that nodes get, made from what the owner asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use kernel::ServiceError;
+use kernel::certificates::{CERTIFICATES, Material};
+use kernel::cipher::Cipher;
 use proxy::{NodeConfig, NodeIdentity};
 use store::{ReadTx, StartsWith};
 
 use crate::error::Result;
 use crate::load_balancer::{listeners_of, rules_of};
 use crate::store::{
-    HealthCheck, LISTENERS, LOAD_BALANCERS, Listener, LoadBalancer, RULES, Rule, TARGET_GROUPS,
-    TARGETS, Target, TargetGroup,
+    HealthCheck, LISTENERS, LOAD_BALANCERS, Listener, ListenerTls, LoadBalancer, RULES, Rule,
+    TARGET_GROUPS, TARGETS, Target, TargetGroup,
 };
-use crate::{action, load_balancer_attribute, target_group_attribute};
+use crate::{action, certificate, load_balancer_attribute, ssl_policy, target_group_attribute};
 
 /// A load balancer and everything that hangs on it.
 pub(crate) struct Plan {
     pub(crate) load_balancer: LoadBalancer,
     listeners: Vec<(Listener, Vec<Rule>)>,
     groups: Vec<(TargetGroup, Vec<Target>)>,
+    certificates: BTreeMap<String, Material>,
 }
 
 /// The groups that the listeners of a load balancer forward to.
@@ -50,24 +54,68 @@ impl Plan {
                 groups.push((found, tx.scan(&TARGETS, (group,))?));
             }
         }
-        Ok(Some(Self { load_balancer, listeners, groups }))
+        let mut certificates = BTreeMap::new();
+        for arn in listeners.iter().flat_map(|(listener, _)| certificate::shown(listener)) {
+            let found = tx.get(&CERTIFICATES, arn)?.and_then(|found| found.material);
+            certificates.extend(found.map(|material| (arn.to_owned(), material)));
+        }
+        Ok(Some(Self { load_balancer, listeners, groups, certificates }))
     }
 
     /// What the node called `node` does.
-    pub(crate) fn config(&self, node: NodeIdentity) -> NodeConfig {
+    ///
+    /// # Errors
+    ///
+    /// A certificate's key cannot be opened.
+    pub(crate) fn config(&self, node: NodeIdentity, cipher: &Cipher) -> Result<NodeConfig> {
         let places = &self.load_balancer.places;
-        NodeConfig {
+        let mut listeners = Vec::new();
+        for (listener, rules) in &self.listeners {
+            let protocol = match &listener.tls {
+                None => proxy::ListenerProtocol::Http,
+                Some(tls) => proxy::ListenerProtocol::Https(self.tls(listener, tls, cipher)?),
+            };
+            listeners.push(document(listener, protocol, rules));
+        }
+        Ok(NodeConfig {
             node,
             zones: places.iter().map(|place| place.zone.to_string()).collect(),
-            listeners: self.listeners.iter().map(|(it, rules)| listener(it, rules)).collect(),
+            listeners,
             target_groups: self.groups.iter().map(|(it, targets)| group(it, targets)).collect(),
             attributes: load_balancer_attribute::for_node(&self.load_balancer.attributes),
             cookie_secret: self.load_balancer.cookie_secret.clone(),
+        })
+    }
+
+    fn tls(&self, listener: &Listener, tls: &ListenerTls, cipher: &Cipher) -> Result<proxy::Tls> {
+        let policy = ssl_policy::find(&tls.policy)?;
+        let mut certificates = Vec::new();
+        for arn in certificate::shown(listener) {
+            let Some(material) = self.certificates.get(arn) else { continue };
+            let key = material.key(cipher, arn).map_err(ServiceError::internal)?;
+            certificates.push(proxy::Certificate {
+                id: arn.to_owned(),
+                chain: material.chain.clone(),
+                key: proxy::Secret(key),
+                names: material.names.clone(),
+                key_bits: material.key_bits(),
+                not_after: material.not_after.as_secs(),
+            });
         }
+        Ok(proxy::Tls {
+            versions: policy.versions(),
+            suites: policy.ciphers().map(str::to_owned).collect(),
+            post_quantum: policy.post_quantum,
+            certificates,
+        })
     }
 }
 
-fn listener(listener: &Listener, rules: &[Rule]) -> proxy::Listener {
+fn document(
+    listener: &Listener,
+    protocol: proxy::ListenerProtocol,
+    rules: &[Rule],
+) -> proxy::Listener {
     let rule = |rule: &Rule| proxy::Rule {
         id: rule.arn.to_string(),
         priority: rule.priority,
@@ -77,7 +125,7 @@ fn listener(listener: &Listener, rules: &[Rule]) -> proxy::Listener {
     proxy::Listener {
         id: listener.arn.to_string(),
         port: listener.port,
-        protocol: proxy::ListenerProtocol::Http,
+        protocol,
         default_action: listener.action.action.clone(),
         rules: rules.iter().map(rule).collect(),
     }
@@ -87,6 +135,7 @@ fn group(group: &TargetGroup, targets: &[Target]) -> proxy::TargetGroup {
     let settings = target_group_attribute::for_node(&group.attributes);
     proxy::TargetGroup {
         id: group.arn.to_string(),
+        protocol: group.protocol,
         protocol_version: group.version,
         algorithm: settings.algorithm,
         health_check: health_check(&group.health_check),
@@ -100,6 +149,7 @@ fn group(group: &TargetGroup, targets: &[Target]) -> proxy::TargetGroup {
 
 fn health_check(check: &HealthCheck) -> Option<proxy::HealthCheck> {
     check.enabled.then(|| proxy::HealthCheck {
+        protocol: check.protocol,
         port: check.port,
         path: check.path.clone(),
         interval: Duration::from_secs(check.interval_secs.into()),

@@ -82,8 +82,22 @@ pub(crate) struct Listener {
     pub(crate) arn: Arn,
     pub(crate) load_balancer: Arn,
     pub(crate) port: u16,
+    /// How it speaks TLS; nothing for HTTP.
+    #[serde(default)]
+    pub(crate) tls: Option<ListenerTls>,
     pub(crate) action: RuleAction,
     pub(crate) tags: Tags,
+}
+
+/// What an HTTPS listener shows its clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ListenerTls {
+    /// The name of its security policy.
+    pub(crate) policy: String,
+    /// The ARN of its default certificate.
+    pub(crate) certificate: String,
+    /// The ARNs of its certificate list, in the order they were added.
+    pub(crate) others: Vec<String>,
 }
 
 /// An action as it was asked for.
@@ -109,6 +123,8 @@ pub(crate) struct Rule {
 pub(crate) struct TargetGroup {
     pub(crate) arn: Arn,
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) protocol: proxy::TargetProtocol,
     pub(crate) version: proxy::ProtocolVersion,
     pub(crate) port: u16,
     pub(crate) vpc: ResourceId,
@@ -129,6 +145,8 @@ pub(crate) enum TargetKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthCheck {
     pub(crate) enabled: bool,
+    #[serde(default)]
+    pub(crate) protocol: proxy::TargetProtocol,
     /// None is the port that the target gets traffic on.
     pub(crate) port: Option<u16>,
     pub(crate) path: String,

@@ -7,7 +7,7 @@ use elbv2_api::{
     ModifyTargetGroupInput, ModifyTargetGroupOutput, ProtocolEnum, TargetGroupIpAddressTypeEnum,
     TargetTypeEnum,
 };
-use proxy::ProtocolVersion;
+use proxy::{ProtocolVersion, TargetProtocol};
 use store::ReadTx;
 
 use crate::error::{Error, Result, invalid, unsupported};
@@ -64,7 +64,8 @@ pub(crate) async fn create_target_group(
 async fn wanted(ctx: &Ctx, input: CreateTargetGroupInput) -> Result<TargetGroup> {
     load_balancer::require_name("target group", &input.name)?;
     let kind = kind(input.target_type.unwrap_or_default())?;
-    require_http(input.protocol.ok_or_else(|| invalid("A protocol must be specified"))?)?;
+    let protocol =
+        target_protocol(input.protocol.ok_or_else(|| invalid("A protocol must be specified"))?)?;
     let port = input.port.ok_or_else(|| invalid("A port must be specified"))?;
     let port = number_of_port(port)?;
     if input.ip_address_type == Some(TargetGroupIpAddressTypeEnum::Ipv6) {
@@ -97,6 +98,7 @@ async fn wanted(ctx: &Ctx, input: CreateTargetGroupInput) -> Result<TargetGroup>
     Ok(TargetGroup {
         arn: ctx.arn("elasticloadbalancing", format!("targetgroup/{}/{hex}", input.name)),
         name: input.name,
+        protocol,
         version,
         port,
         vpc,
@@ -129,11 +131,11 @@ fn kind(asked: TargetTypeEnum) -> Result<TargetKind> {
     }
 }
 
-fn require_http(protocol: ProtocolEnum) -> Result<()> {
+fn target_protocol(protocol: ProtocolEnum) -> Result<TargetProtocol> {
     match protocol {
-        ProtocolEnum::Http => Ok(()),
-        ProtocolEnum::Https
-        | ProtocolEnum::Tcp
+        ProtocolEnum::Http => Ok(TargetProtocol::Http),
+        ProtocolEnum::Https => Ok(TargetProtocol::Https),
+        ProtocolEnum::Tcp
         | ProtocolEnum::Tls
         | ProtocolEnum::Udp
         | ProtocolEnum::TcpUdp
@@ -142,6 +144,13 @@ fn require_http(protocol: ProtocolEnum) -> Result<()> {
         | ProtocolEnum::TcpQuic => Err(Error::UnsupportedProtocol(format!(
             "Targets of protocol '{protocol}' are not supported in this region"
         ))),
+    }
+}
+
+fn protocol_to_wire(protocol: TargetProtocol) -> ProtocolEnum {
+    match protocol {
+        TargetProtocol::Http => ProtocolEnum::Http,
+        TargetProtocol::Https => ProtocolEnum::Https,
     }
 }
 
@@ -158,6 +167,7 @@ fn default_health_check(version: ProtocolVersion) -> HealthCheck {
     };
     HealthCheck {
         enabled: true,
+        protocol: TargetProtocol::Http,
         port: None,
         path: path.to_owned(),
         interval_secs: 30,
@@ -183,7 +193,6 @@ struct Change {
 
 impl Change {
     fn applied(self, to: HealthCheck, version: ProtocolVersion) -> Result<HealthCheck> {
-        self.protocol.map_or(Ok(()), require_http)?;
         let bounded =
             |what: &str, asked: Option<i32>, range: &std::ops::RangeInclusive<i32>, is| match asked
             {
@@ -197,6 +206,7 @@ impl Change {
             };
         let check = HealthCheck {
             enabled: self.enabled.unwrap_or(to.enabled),
+            protocol: self.protocol.map_or(Ok(to.protocol), target_protocol)?,
             port: match self.port.as_deref() {
                 None => to.port,
                 Some(TRAFFIC_PORT) => None,
@@ -416,10 +426,10 @@ fn to_wire(group: &TargetGroup, users: Vec<Arn>) -> elbv2_api::TargetGroup {
     elbv2_api::TargetGroup {
         target_group_arn: Some(group.arn.to_string()),
         target_group_name: Some(group.name.clone()),
-        protocol: Some(ProtocolEnum::Http),
+        protocol: Some(protocol_to_wire(group.protocol)),
         port: Some(group.port.into()),
         vpc_id: Some(group.vpc.to_string()),
-        health_check_protocol: Some(ProtocolEnum::Http),
+        health_check_protocol: Some(protocol_to_wire(check.protocol)),
         health_check_port: Some(health_check_port(check)),
         health_check_enabled: Some(check.enabled),
         health_check_interval_seconds: number(check.interval_secs),

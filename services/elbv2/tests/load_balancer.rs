@@ -215,7 +215,10 @@ async fn what_cannot_be_is_refused() {
         default_actions: forward(&group),
         ..Default::default()
     };
-    assert_eq!(root.call(https).await.unwrap_err().code, "UnsupportedProtocol");
+    assert_eq!(
+        root.call(https).await.unwrap_err().message,
+        "A certificate must be specified for HTTPS listeners"
+    );
     let other = root.call(load_balancer("other")).await.unwrap().load_balancers.remove(0);
     let shared = CreateListenerInput {
         load_balancer_arn: other.load_balancer_arn.unwrap(),

@@ -32,6 +32,10 @@ pub(super) struct Up {
     /// Keep nothing.
     #[arg(long)]
     ephemeral: bool,
+    /// The DNS server that is asked for the records that validate certificates' domains. Without
+    /// one, requested certificates stay pending.
+    #[arg(long, value_name = "ADDR:PORT")]
+    resolver: Option<SocketAddr>,
 }
 
 impl Up {
@@ -46,6 +50,7 @@ impl Up {
                 region: Region::new(self.region.clone()),
                 open: self.open,
                 ephemeral: self.ephemeral,
+                resolver: self.resolver,
             },
         )
     }
@@ -64,6 +69,9 @@ impl Up {
         }
         if self.ephemeral {
             command.arg("--ephemeral");
+        }
+        if let Some(resolver) = self.resolver {
+            command.args(["--resolver", &resolver.to_string()]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         // SAFETY: setsid is async-signal-safe and touches no memory of this process.

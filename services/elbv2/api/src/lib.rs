@@ -13,6 +13,23 @@ use protocol::{ByteStream, Bytes, Document, Timestamp, enumeration, operation, s
 pub const SERVICE: &str = "elbv2";
 
 structure! {
+    /// What `AddListenerCertificates` is asked with.
+    pub struct AddListenerCertificatesInput {
+        listener_arn: String = "ListenerArn", required;
+        certificates: Vec<Certificate> = "Certificates", required;
+    }
+}
+
+structure! {
+    /// What `AddListenerCertificates` answers.
+    pub struct AddListenerCertificatesOutput {
+        certificates: Vec<Certificate> = "Certificates", always;
+    }
+}
+
+operation!(AddListenerCertificatesInput => AddListenerCertificatesOutput, "AddListenerCertificates");
+
+structure! {
     /// What `AddTags` is asked with.
     pub struct AddTagsInput {
         resource_arns: Vec<String> = "ResourceArns", required;
@@ -241,6 +258,25 @@ structure! {
 }
 
 operation!(DescribeListenerAttributesInput => DescribeListenerAttributesOutput, "DescribeListenerAttributes");
+
+structure! {
+    /// What `DescribeListenerCertificates` is asked with.
+    pub struct DescribeListenerCertificatesInput {
+        listener_arn: String = "ListenerArn", required;
+        marker: Option<String> = "Marker", optional;
+        page_size: Option<i32> = "PageSize", optional;
+    }
+}
+
+structure! {
+    /// What `DescribeListenerCertificates` answers.
+    pub struct DescribeListenerCertificatesOutput {
+        certificates: Vec<Certificate> = "Certificates", always;
+        next_marker: Option<String> = "NextMarker", optional;
+    }
+}
+
+operation!(DescribeListenerCertificatesInput => DescribeListenerCertificatesOutput, "DescribeListenerCertificates");
 
 structure! {
     /// What `DescribeListeners` is asked with.
@@ -526,6 +562,22 @@ structure! {
 }
 
 operation!(RegisterTargetsInput => RegisterTargetsOutput, "RegisterTargets");
+
+structure! {
+    /// What `RemoveListenerCertificates` is asked with.
+    pub struct RemoveListenerCertificatesInput {
+        listener_arn: String = "ListenerArn", required;
+        certificates: Vec<Certificate> = "Certificates", required;
+    }
+}
+
+structure! {
+    /// What `RemoveListenerCertificates` answers.
+    pub struct RemoveListenerCertificatesOutput {
+    }
+}
+
+operation!(RemoveListenerCertificatesInput => RemoveListenerCertificatesOutput, "RemoveListenerCertificates");
 
 structure! {
     /// What `RemoveTags` is asked with.

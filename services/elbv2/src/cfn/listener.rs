@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use elbv2_api::{
-    Action, CreateListenerInput, DeleteListenerInput, FixedResponseActionConfig,
-    ForwardActionConfig, ModifyListenerInput, RedirectActionConfig, TargetGroupStickinessConfig,
-    TargetGroupTuple, error as shape,
+    Action, Certificate, CreateListenerInput, DeleteListenerInput, FixedResponseActionConfig,
+    ForwardActionConfig, ModifyListenerInput, MutualAuthenticationAttributes, RedirectActionConfig,
+    TargetGroupStickinessConfig, TargetGroupTuple, error as shape,
 };
 use kernel::ServiceError;
 use kernel::resource::{
@@ -17,10 +17,14 @@ use serde_json::{Value as Json, json};
 use super::property::Object;
 
 const PROPERTIES: &[Property] = &[
+    Property::new("AlpnPolicy"),
+    Property::new("Certificates"),
     Property::new("DefaultActions").required(),
     Property::new("LoadBalancerArn").required().replaces(),
+    Property::new("MutualAuthentication"),
     Property::new("Port"),
     Property::new("Protocol"),
+    Property::new("SslPolicy"),
 ];
 
 pub(super) fn resource_type() -> ResourceType {
@@ -81,6 +85,28 @@ fn action(item: &Json, name: &str) -> Result<Action, ServiceError> {
     })
 }
 
+/// The certificates of a listener.
+pub(super) fn certificates(properties: &Properties) -> Result<Vec<Certificate>, ServiceError> {
+    let one = |item: &Json| {
+        let item = Object::from(item, "Certificates", &["CertificateArn"])?;
+        Ok(Certificate { certificate_arn: item.text("CertificateArn")?, is_default: None })
+    };
+    Object::of(properties).list("Certificates")?.iter().map(one).collect()
+}
+
+fn mutual(properties: Object<'_>) -> Result<Option<MutualAuthenticationAttributes>, ServiceError> {
+    const KNOWN: &[&str] =
+        &["AdvertiseTrustStoreCaNames", "IgnoreClientCertificateExpiry", "Mode", "TrustStoreArn"];
+    let Some(group) = properties.group("MutualAuthentication", KNOWN)? else { return Ok(None) };
+    Ok(Some(MutualAuthenticationAttributes {
+        mode: group.text("Mode")?,
+        trust_store_arn: group.text("TrustStoreArn")?,
+        ignore_client_certificate_expiry: group.parsed("IgnoreClientCertificateExpiry")?,
+        advertise_trust_store_ca_names: group.parsed("AdvertiseTrustStoreCaNames")?,
+        trust_store_association_status: None,
+    }))
+}
+
 fn forward(action: Object<'_>) -> Result<Option<ForwardActionConfig>, ServiceError> {
     let known = &["TargetGroups", "TargetGroupStickinessConfig"];
     let Some(config) = action.group("ForwardConfig", known)? else { return Ok(None) };
@@ -124,7 +150,10 @@ impl ResourceHandler for Handler {
             port: read.parsed("Port")?,
             default_actions: actions(properties, "DefaultActions")?,
             tags: super::to_wire(ctx.tags.clone()),
-            ..CreateListenerInput::default()
+            certificates: certificates(properties)?,
+            ssl_policy: read.text("SslPolicy")?,
+            alpn_policy: read.texts("AlpnPolicy")?,
+            mutual_authentication: mutual(read)?,
         };
         let made = ctx.client.call(input).await?.listeners.into_iter().next();
         Ok(made.and_then(|made| made.listener_arn).unwrap_or_default())
@@ -153,7 +182,10 @@ impl ResourceHandler for Handler {
             port: read.parsed("Port")?,
             protocol: read.parsed("Protocol")?,
             default_actions: actions(new, "DefaultActions")?,
-            ..ModifyListenerInput::default()
+            certificates: certificates(new)?,
+            ssl_policy: read.text("SslPolicy")?,
+            alpn_policy: read.texts("AlpnPolicy")?,
+            mutual_authentication: mutual(read)?,
         };
         ctx.client.call(input).await.map(|_| ())
     }
