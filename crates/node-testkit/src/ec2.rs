@@ -16,6 +16,7 @@ pub struct Addresses {
     next: AtomicU32,
     made: Mutex<BTreeMap<String, (ResourceId, Ipv4Addr)>>,
     deleted: Mutex<Vec<String>>,
+    refusal: Mutex<Option<&'static str>>,
 }
 
 type Ec2 = kernel::Ctx<Addresses>;
@@ -30,8 +31,8 @@ pub const GROUP: &str = "sg-00000001";
 
 impl Addresses {
     pub(crate) fn new(block: u8, principal: &'static str) -> Self {
-        let (made, deleted) = (Mutex::default(), Mutex::default());
-        Self { block, principal, next: AtomicU32::new(0), made, deleted }
+        let (made, deleted, refusal) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { block, principal, next: AtomicU32::new(0), made, deleted, refusal }
     }
 
     /// The interface of a node, and its address.
@@ -56,6 +57,11 @@ impl Addresses {
     pub fn node_at(&self, address: Ipv4Addr) -> String {
         let made = self.made.lock().unwrap();
         made.iter().find(|(_, (_, at))| *at == address).unwrap().0.clone()
+    }
+
+    /// Refuses new interfaces with this code from now on.
+    pub fn refuse(&self, code: &'static str) {
+        *self.refusal.lock().unwrap() = Some(code);
     }
 
     /// The interfaces that were deleted.
@@ -120,6 +126,10 @@ async fn create_network_interface(
     input: ec2::CreateNetworkInterfaceInput,
 ) -> Result<ec2::CreateNetworkInterfaceOutput, ServiceError> {
     assert_eq!(ctx.caller.invoked_by.as_deref(), Some(ctx.drivers.principal));
+    let refusal = *ctx.drivers.refusal.lock().unwrap();
+    if let Some(code) = refusal {
+        return Err(ServiceError::new(code, "no interface is made"));
+    }
     let (id, address) = ctx.drivers.interface(&input.client_token.unwrap());
     let network_interface = Some(ec2::NetworkInterface {
         network_interface_id: Some(id.to_string()),

@@ -200,6 +200,18 @@ impl NodeHost {
         }
     }
 
+    /// Has an interface's link up, even if it went down behind the fabric's back: the fabric does
+    /// again only what it is told to change.
+    async fn restore_link(&self, eni: &ResourceId) -> net::Result<()> {
+        self.net.set_eni_link(eni, true).await?;
+        let seen = self.net.observe().await?.interfaces.get(eni).copied();
+        if seen.is_some_and(|state| !state.up) {
+            self.net.set_eni_link(eni, false).await?;
+            self.net.set_eni_link(eni, true).await?;
+        }
+        Ok(())
+    }
+
     /// Whether the zone's supervisor, who would know, knows of no process of the node.
     async fn has_ended(&self, node: &Node, place: &Place) -> bool {
         let all = self.machine.list(&place.zone).await;
@@ -255,7 +267,7 @@ impl Host for NodeHost {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the node runs already"));
         }
         self.tie().await?;
-        self.net.set_eni_link(&place.eni, true).await.map_err(io::Error::other)?;
+        self.restore_link(&place.eni).await.map_err(io::Error::other)?;
         let spec = self.spec(node, &place, process);
         self.machine.start(&place.zone, spec).await.map_err(io::Error::other)
     }

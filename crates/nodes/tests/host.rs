@@ -1,6 +1,6 @@
 //! What a node's host does to processes and links, with played ones.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 use std::io;
 use std::net::Ipv4Addr;

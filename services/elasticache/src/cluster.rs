@@ -24,7 +24,7 @@ pub(crate) const WATCH: &str = "elasticache.watch";
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What holds for the nodes of caches. A replica that was just given a copy turns the order to end
-/// down while it writes its first log, and its primary holds all that it has: so its grace is short.
+/// down while it writes its first log, and its primary holds all that it has: its grace is short.
 pub(crate) const TERMS: Terms = Terms {
     prefix: "cache",
     stop_grace: Duration::from_secs(5),

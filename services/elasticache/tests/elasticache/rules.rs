@@ -180,3 +180,26 @@ async fn every_operation_is_denied_to_who_may_do_nothing() {
         RemoveTagsFromResourceInput { resource_name: arn(), tag_keys: vec![name()] },
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_gets_no_interface_has_failed_and_can_be_deleted() {
+    let world = World::new(95).await.unpacked(engine::EngineKind::Valkey, "8.1").await;
+    world.subnet_group().await;
+    world.host.addresses.refuse("InsufficientFreeAddressesInSubnet");
+    world.root().call(valkey("sessions")).await.unwrap();
+    testkit::poll::until("the group to have failed", || async {
+        let status = world.group("sessions").await?.status?;
+        (status == "create-failed").then_some(())
+    })
+    .await;
+    assert!(world.host.machine.running().is_empty());
+    let delete = DeleteReplicationGroupInput {
+        replication_group_id: "sessions".to_owned(),
+        ..Default::default()
+    };
+    world.root().call(delete).await.unwrap();
+    testkit::poll::until("the group to be gone", || async {
+        world.group("sessions").await.is_none().then_some(())
+    })
+    .await;
+}

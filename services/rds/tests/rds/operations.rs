@@ -363,3 +363,30 @@ async fn logs_are_read_in_portions_and_snapshots_and_tags_go() {
     root.call(remove).await.unwrap();
     assert!(root.call(tags()).await.unwrap().tag_list.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_gets_no_interface_has_failed_and_can_be_deleted() {
+    let world = World::new(88).await.unpacked(EngineKind::MariaDb, "10.11").await;
+    let root = world.root();
+    world.host.addresses.refuse("InsufficientFreeAddressesInSubnet");
+    root.call(mariadb("shop")).await.unwrap();
+    poll::until("the instance to have failed", || async {
+        let status = world.instance("shop").await?.db_instance_status?;
+        (status == "failed").then_some(())
+    })
+    .await;
+    assert!(world.host.machine.running().is_empty());
+    let told = root.call(rds::DescribeEventsInput::default()).await.unwrap().events;
+    let failure = |one: &rds::Event| one.event_categories.iter().any(|kind| kind == "failure");
+    assert!(told.iter().any(failure), "{told:?}");
+    let delete = rds::DeleteDBInstanceInput {
+        db_instance_identifier: "shop".to_owned(),
+        skip_final_snapshot: Some(true),
+        ..Default::default()
+    };
+    root.call(delete).await.unwrap();
+    poll::until("the instance to be gone", || async {
+        world.instance("shop").await.is_none().then_some(())
+    })
+    .await;
+}
