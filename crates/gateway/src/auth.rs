@@ -6,11 +6,11 @@ use base::Partition;
 use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::{BodyExt, Full};
-use kernel::identity::{AccessKey, RoleInfo};
-use kernel::session::{Session, Subject};
-use kernel::{Caller, Kernel};
+use kernel::identity::AccessKey;
+use kernel::session::session_caller;
+use kernel::{Caller, Kernel, plain_caller};
 use policy::Principal;
-use protocol::schema::{Protocol, ServiceSchema};
+use protocol::schema::{OperationSchema, Protocol, ServiceSchema};
 use protocol::sigv4::{
     self, ChunkedBody, ChunkedDecoder, Claim, Family, KeyCache, PayloadMode, SigV4Error, Verified,
     sha256_hex,
@@ -47,11 +47,19 @@ pub(crate) async fn authenticate(
     keys: &KeyCache,
     mode: Mode,
     schema: &'static ServiceSchema,
+    operation: &OperationSchema,
     parts: &Parts,
     body: Body,
 ) -> Result<(Caller, Body), ServiceError> {
     let refuse = |error: SigV4Error| answer(schema, &error);
     let sig = sig_parts(parts);
+    if schema.name == "s3" && mode == Mode::Signed && is_version_2(&sig) {
+        // AWS: "AWS Signature Version 2 turned off (deprecated) for Amazon S3".
+        return Err(refuse(SigV4Error::UnsupportedAlgorithm {
+            presented: "AWS".to_owned(),
+            place: sigv4::Place::Header,
+        }));
+    }
     let claim = match Claim::parse(&sig) {
         Ok(claim) => claim,
         Err(_) if mode == Mode::Open => None,
@@ -62,8 +70,8 @@ pub(crate) async fn authenticate(
             let payload = unsigned_body(parts, body).map_err(refuse)?;
             return Ok((open_caller(kernel, "").await?, payload));
         }
-        if schema.name == "s3" {
-            // A bucket policy may let everybody in.
+        // A bucket policy may let everybody in; a few operations bring another proof along.
+        if schema.name == "s3" || operation.anonymous {
             let payload = unsigned_body(parts, body).map_err(refuse)?;
             return Ok((anonymous(kernel), payload));
         }
@@ -91,6 +99,11 @@ pub(crate) async fn authenticate(
     kernel.identity().access_key_used(&claim.access_key_id, schema.endpoint_prefix, region).await;
     let body = bound_body(parts, payload, body, &verified).await.map_err(refuse)?;
     Ok((caller, body))
+}
+
+/// Whether a request is presigned by the second version of signatures.
+fn is_version_2(sig: &sigv4::Parts<'_>) -> bool {
+    sig.query_value("AWSAccessKeyId").is_some() && sig.query_value("Signature").is_some()
 }
 
 fn sig_parts(parts: &Parts) -> sigv4::Parts<'_> {
@@ -149,50 +162,7 @@ async fn claimed_caller(
     }
 }
 
-/// The caller that a session token stands for.
-fn session_caller(session: Session) -> Result<Caller, ServiceError> {
-    let invalid = |error: base::ParseArnError| ServiceError::internal(error);
-    let mut caller = match &session.subject {
-        Subject::Role { role_arn, role_id, session_name } => {
-            let role = RoleInfo {
-                arn: role_arn.parse().map_err(invalid)?,
-                role_id: role_id.clone(),
-                trust_policy: String::new(),
-                max_session_duration_secs: 0,
-                tags: base::Tags::new(),
-            };
-            kernel::role_caller(&session.account, &role, session_name, None)
-        }
-        Subject::User { arn, user_id } => {
-            let principal =
-                Principal::User { arn: arn.parse().map_err(invalid)?, id: user_id.clone() };
-            plain_caller(principal, &session.account, user_id)
-        }
-        Subject::Root => {
-            let principal = Principal::Root { account: session.account.clone() };
-            plain_caller(principal, &session.account, session.account.as_str())
-        }
-    };
-    caller.access_key_id = Some(session.access_key_id);
-    caller.session_policies = session.policies;
-    caller.expires = Some(session.expires);
-    Ok(caller)
-}
-
-fn plain_caller(principal: Principal, account: &base::AccountId, user_id: &str) -> Caller {
-    Caller {
-        arn: principal.arn().map(|arn| arn.to_string()).unwrap_or_default(),
-        principal,
-        account: account.clone(),
-        user_id: user_id.to_owned(),
-        access_key_id: None,
-        invoked_by: None,
-        session_policies: Vec::new(),
-        expires: None,
-    }
-}
-
-fn anonymous(kernel: &Kernel) -> Caller {
+pub(crate) fn anonymous(kernel: &Kernel) -> Caller {
     plain_caller(Principal::Anonymous, &kernel.settings().account, "anonymous")
 }
 

@@ -6,6 +6,7 @@ mod auth;
 mod body;
 mod detect;
 mod serve;
+mod web;
 
 pub use auth::Mode;
 pub use detect::Detector;

@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use kernel::web::WebKind;
 use kernel::{Kernel, RequestInfo};
 use protocol::schema::{self, ServiceSchema};
 use protocol::sigv4::KeyCache;
@@ -24,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::auth::{self, Mode};
 use crate::body;
 use crate::detect::{Detected, Detector, host_of};
+use crate::web;
 
 /// How the gateway behaves.
 #[derive(Clone, Default)]
@@ -48,6 +50,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 /// The first byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
+/// The service that answers what its model does not describe.
+const S3: &str = "s3";
 
 impl Gateway {
     /// A gateway to `kernel`.
@@ -137,21 +141,59 @@ impl Gateway {
         secure: bool,
     ) -> Response<ResponseBody> {
         let (parts, incoming) = request.into_parts();
+        let began = self.kernel.clock().now();
         let info = RequestInfo {
             request_id: self.kernel.random().uuid(),
             source_ip: Some(peer),
             user_agent: header(&parts, "user-agent").unwrap_or_default().to_owned(),
             secure,
             host: host_of(&parts).to_owned(),
+            keys: web::keys_of(&parts, began, secure).into_iter().collect(),
         };
-        let mut response = match self.resolve(&parts, incoming).await {
-            Ok(resolved) => self.run(&parts, resolved, &info).await,
-            Err((schema, error)) => {
-                let protocol = wire::guess(schema, &parts);
-                wire::encode_error(schema, protocol, &error, &info.request_id)
-            }
+        let scope = auth::scope_service(&parts);
+        let detected = self.detector.detect(&parts, scope.as_deref(), None);
+        let mut response = match web::kind_of(&parts, &detected) {
+            Some(kind) => self.web(kind, &parts, incoming, &detected, &info).await,
+            None => match self.resolve(&parts, incoming, scope.as_deref(), detected).await {
+                Ok(resolved) => self.run(&parts, resolved, &info).await,
+                Err((schema, error)) => {
+                    let protocol = wire::guess(schema, &parts);
+                    wire::encode_error(schema, protocol, &error, &info.request_id)
+                }
+            },
         };
         stamp(&mut response, &info.request_id);
+        response
+    }
+
+    /// Lets S3 answer what its model does not describe.
+    async fn web(
+        &self,
+        kind: WebKind,
+        parts: &Parts,
+        incoming: Incoming,
+        detected: &Detected,
+        info: &RequestInfo,
+    ) -> Response<ResponseBody> {
+        let length = header(parts, "content-length").and_then(|text| text.parse().ok());
+        let body = ByteStream::from_body(incoming).with_length(length);
+        let request = web::request_of(kind, parts, detected.host_bucket.as_deref(), body);
+        let note = self.kernel.notes_calls(S3).then(|| request.clone());
+        let caller = auth::anonymous(&self.kernel);
+        let answer = self.kernel.web(S3, caller.clone(), info.clone(), request).await;
+        let (response, error) = match answer {
+            Ok(answer) => (web::response_of(answer), None),
+            Err(error) => {
+                let schema = schema::service(S3).unwrap_or_else(|| fallback_schema());
+                let protocol = schema::Protocol::RestXml;
+                let code = Some(error.code.clone());
+                (wire::encode_error(schema, protocol, &error, &info.request_id), code)
+            }
+        };
+        if let Some(note) = note {
+            let served = web::served(&note, parts, "", &response, error, 0);
+            self.kernel.served(S3, caller, info.clone(), served).await;
+        }
         response
     }
 
@@ -160,17 +202,16 @@ impl Gateway {
         &self,
         parts: &Parts,
         incoming: Incoming,
+        scope: Option<&str>,
+        detected: Detected,
     ) -> Result<Resolved, (&'static ServiceSchema, ServiceError)> {
-        let scope = auth::scope_service(parts);
-        let streams = |d: &Detected| d.candidates.first().is_some_and(|name| *name == "s3");
-        let detected = self.detector.detect(parts, scope.as_deref(), None);
-        if streams(&detected) {
+        if detected.candidates.first() == Some(&S3) {
             return self.resolve_rest(parts, incoming, &detected).await;
         }
         let fallback = fallback_schema();
         let bytes = body::collect(incoming).await.map_err(|e| (fallback, e))?;
         let version = form_value(parts, &bytes, "Version");
-        let mut detected = self.detector.detect(parts, scope.as_deref(), version.as_deref());
+        let mut detected = self.detector.detect(parts, scope, version.as_deref());
         // Services that share a signing name and a version (RDS, DocumentDB, Neptune) are told
         // apart by which of them the region has.
         detected.candidates.sort_by_key(|name| self.kernel.service(name).is_none());
@@ -178,11 +219,14 @@ impl Gateway {
         for name in &detected.candidates {
             let Some(schema) = schema::service(name) else { continue };
             match wire::route(schema, parts, &bytes, None) {
-                Ok(routed) => return Ok(Resolved { schema, routed, body: Body::Bytes(bytes) }),
+                Ok(routed) => {
+                    let body = Body::Bytes(bytes);
+                    return Ok(Resolved { schema, routed, body, host_bucket: None });
+                }
                 Err(error) => failure = failure.or(Some((schema, error))),
             }
         }
-        Err(failure.unwrap_or_else(|| (fallback, unknown_service(scope.as_deref()))))
+        Err(failure.unwrap_or_else(|| (fallback, unknown_service(scope))))
     }
 
     async fn resolve_rest(
@@ -202,7 +246,8 @@ impl Gateway {
         } else {
             Body::Bytes(body::collect(incoming).await.map_err(|error| (schema, error))?)
         };
-        Ok(Resolved { schema, routed, body })
+        let host_bucket = detected.host_bucket.clone();
+        Ok(Resolved { schema, routed, body, host_bucket })
     }
 
     async fn run(
@@ -211,30 +256,57 @@ impl Gateway {
         resolved: Resolved,
         info: &RequestInfo,
     ) -> Response<ResponseBody> {
-        let Resolved { schema, routed, body } = resolved;
+        let Resolved { schema, routed, body, host_bucket } = resolved;
         let operation = routed.operation.name;
-        let result = match auth::authenticate(
+        let began = self.kernel.clock().now();
+        let authenticated = auth::authenticate(
             &self.kernel,
             &self.keys,
             self.options.mode,
             schema,
+            routed.operation,
             parts,
             body,
         )
-        .await
-        {
-            Ok((caller, body)) => match wire::decode_input(schema, &routed, parts, body) {
-                Ok(input) => {
-                    self.kernel.invoke(schema.name, operation, input, caller, info.clone()).await
+        .await;
+        let mut who = None;
+        let result = match authenticated {
+            Ok((caller, body)) => {
+                who = Some(caller.clone());
+                match wire::decode_input(schema, &routed, parts, body) {
+                    Ok(input) => {
+                        let info = info.clone();
+                        self.kernel.invoke(schema.name, operation, input, caller, info).await
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             Err(error) => {
                 self.kernel.audit_refused(schema, operation, info, &error).await;
                 Err(error)
             }
         };
-        encode(schema, &routed, result, &info.request_id)
+        let code = result.as_ref().err().map(|error| error.code.clone());
+        let mut response = encode(schema, &routed, result, &info.request_id);
+        if schema.name == S3 {
+            let host_bucket = host_bucket.as_deref();
+            let about = |kind| web::request_of(kind, parts, host_bucket, ByteStream::default());
+            let caller = who.unwrap_or_else(|| auth::anonymous(&self.kernel));
+            if parts.headers.contains_key("origin") {
+                let request = about(WebKind::Headers);
+                // A page that may not read the answer gets it without the headers that let it.
+                let more = self.kernel.web(S3, caller.clone(), info.clone(), request).await;
+                web::extend(response.headers_mut(), &more.map(|m| m.headers).unwrap_or_default());
+            }
+            if self.kernel.notes_calls(S3) {
+                let now = self.kernel.clock().now();
+                let took = now.as_millis().saturating_sub(began.as_millis());
+                let request = about(WebKind::Headers);
+                let served = web::served(&request, parts, operation, &response, code, took);
+                self.kernel.served(S3, caller, info.clone(), served).await;
+            }
+        }
+        response
     }
 }
 
@@ -243,6 +315,7 @@ struct Resolved {
     schema: &'static ServiceSchema,
     routed: Routed,
     body: Body,
+    host_bucket: Option<String>,
 }
 
 fn encode(

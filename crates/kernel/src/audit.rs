@@ -5,9 +5,9 @@
 use base::{AccountId, Region, Timestamp};
 use protocol::Value;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use store::{Record, Scope, Store, Table};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::ctx::{Caller, RequestInfo};
 use policy::Principal;
@@ -47,7 +47,14 @@ const PARAMETER_MAX: usize = 1024;
 
 /// Writes records in the background, in batches.
 #[derive(Clone)]
-pub(crate) struct Audit(mpsc::Sender<(Scope, AuditRecord)>);
+pub(crate) struct Audit(mpsc::Sender<Item>);
+
+/// What waits for the writer.
+enum Item {
+    Record(Scope, Box<AuditRecord>),
+    /// Somebody wants to know when all before it is written.
+    Settle(oneshot::Sender<()>),
+}
 
 impl Audit {
     /// A writer, and the future that does its work until every sender is gone.
@@ -56,11 +63,18 @@ impl Audit {
         let writer = async move {
             let mut batch = Vec::new();
             while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-                let records = std::mem::take(&mut batch);
+                let mut waiting = Vec::new();
+                let mut records = Vec::with_capacity(batch.len());
+                for item in batch.drain(..) {
+                    match item {
+                        Item::Record(scope, record) => records.push((scope, record)),
+                        Item::Settle(told) => waiting.push(told),
+                    }
+                }
                 let written = store
                     .write(move |tx| {
                         for (scope, record) in &records {
-                            tx.scope(scope).put(&RECORDS, record)?;
+                            tx.scope(scope).put(&RECORDS, record.as_ref())?;
                         }
                         Ok::<_, store::Error>(())
                     })
@@ -68,14 +82,27 @@ impl Audit {
                 if let Err(error) = written {
                     tracing::error!(%error, "audit records were lost");
                 }
+                for told in waiting {
+                    // Whoever asked may have gone.
+                    let _ = told.send(());
+                }
             }
         };
         (Self(sender), writer)
     }
 
     pub(crate) async fn record(&self, scope: Scope, record: AuditRecord) {
-        if self.0.send((scope, record)).await.is_err() {
+        if self.0.send(Item::Record(scope, Box::new(record))).await.is_err() {
             tracing::error!("the audit writer is gone");
+        }
+    }
+
+    /// Waits until every record of before is written.
+    pub(crate) async fn settle(&self) {
+        let (told, written) = oneshot::channel();
+        if self.0.send(Item::Settle(told)).await.is_ok() {
+            // A writer that ends has nothing left to write.
+            let _ = written.await;
         }
     }
 }
@@ -91,6 +118,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) caller: Option<&'a Caller>,
     pub(crate) request: &'a RequestInfo,
     pub(crate) input: Option<&'a Value>,
+    /// What was answered; only calls that change something record it.
+    pub(crate) output: Option<&'a Value>,
     pub(crate) error: Option<(&'a str, &'a str)>,
     pub(crate) decision: String,
 }
@@ -107,15 +136,15 @@ impl Facts<'_> {
         };
         let mut event = json!({
             "eventVersion": "1.11",
-            "userIdentity": self.caller.map_or_else(unknown_identity, identity),
+            "userIdentity": self.caller.map_or_else(unknown_identity, |it| identity(it, self.time)),
             "eventTime": self.time.iso8601_seconds(),
             "eventSource": self.event_source,
             "eventName": self.event_name,
             "awsRegion": self.region.as_str(),
             "sourceIPAddress": source_ip,
             "userAgent": self.request.user_agent,
-            "requestParameters": self.input.map_or(Json::Null, parameters),
-            "responseElements": Json::Null,
+            "requestParameters": self.input.map_or(Json::Null, members),
+            "responseElements": self.output.filter(|_| !read_only).map_or(Json::Null, members),
             "requestID": self.request.request_id,
             "eventID": self.event_id,
             "readOnly": read_only,
@@ -124,6 +153,14 @@ impl Facts<'_> {
             "recipientAccountId": self.account.as_str(),
             "eventCategory": "Management",
         });
+        let encrypted = self.request.secure && self.request.source_ip.is_some();
+        if let Some(map) = event.as_object_mut().filter(|_| encrypted) {
+            map.insert(
+                "tlsDetails".to_owned(),
+                json!({ "clientProvidedHostHeader": self.request.host }),
+            );
+        }
+        shorten(&mut event);
         if let (Some((code, message)), Some(map)) = (self.error, event.as_object_mut()) {
             map.insert("errorCode".to_owned(), json!(code));
             map.insert("errorMessage".to_owned(), json!(message));
@@ -142,29 +179,98 @@ fn unknown_identity() -> Json {
     json!({ "type": "Unknown" })
 }
 
-fn identity(caller: &Caller) -> Json {
+/// AWS: "CloudTrail userIdentity element".
+fn identity(caller: &Caller, now: Timestamp) -> Json {
+    let account = caller.account.as_str();
+    let mut members = Map::new();
+    let mut set = |name: &str, value: Json| {
+        if !value.is_null() {
+            members.insert(name.to_owned(), value);
+        }
+    };
     let kind = match &caller.principal {
         Principal::Root { .. } => "Root",
         Principal::User { .. } => "IAMUser",
         Principal::AssumedRole { .. } => "AssumedRole",
-        Principal::Service { .. } => "AWSService",
+        Principal::Service { name } => {
+            set("type", json!("AWSService"));
+            set("invokedBy", json!(name));
+            return Json::Object(members);
+        }
         Principal::FederatedUser { .. } => "FederatedUser",
         Principal::Federated { .. } => "WebIdentityUser",
-        Principal::Anonymous => "Unknown",
+        Principal::Anonymous => {
+            set("type", json!("AWSAccount"));
+            set("principalId", json!(""));
+            set("accountId", json!("ANONYMOUS_PRINCIPAL"));
+            return Json::Object(members);
+        }
     };
+    set("type", json!(kind));
+    set("principalId", json!(caller.user_id));
+    set("arn", json!(caller.arn));
+    set("accountId", json!(account));
+    set("accessKeyId", json!(caller.access_key_id));
+    if kind == "IAMUser" {
+        set("userName", json!(caller.arn.rsplit('/').next()));
+    }
+    if kind == "AssumedRole" {
+        set("sessionContext", session(caller, now));
+    }
+    set("invokedBy", json!(caller.invoked_by));
+    Json::Object(members)
+}
+
+/// Whose session a caller's is. `arn:aws:sts::1:assumed-role/role/session` is of `role`.
+fn session(caller: &Caller, now: Timestamp) -> Json {
+    let account = caller.account.as_str();
+    let role = caller.arn.split('/').nth(1).unwrap_or_default();
+    let id = caller.user_id.split(':').next().unwrap_or_default();
     json!({
-        "type": kind,
-        "principalId": caller.user_id,
-        "arn": caller.arn,
-        "accountId": caller.account.as_str(),
-        "accessKeyId": caller.access_key_id,
-        "invokedBy": caller.invoked_by,
+        "sessionIssuer": {
+            "type": "Role",
+            "principalId": id,
+            "arn": format!("arn:aws:iam::{account}:role/{role}"),
+            "accountId": account,
+            "userName": role,
+        },
+        "attributes": {
+            "creationDate": caller.facts.issued.unwrap_or(now).iso8601_seconds(),
+            "mfaAuthenticated": caller.facts.mfa.is_some().to_string(),
+        },
     })
 }
 
 /// Names of members whose values are never recorded.
-const SECRET_WORDS: [&str; 6] =
-    ["password", "secret", "token", "credential", "privatekey", "authtoken"];
+const SECRET_WORDS: [&str; 7] =
+    ["password", "secret", "token", "credential", "privatekey", "authtoken", "customerkey"];
+
+/// The members of a request or an answer; nothing where there are none.
+fn members(value: &Value) -> Json {
+    match parameters(value) {
+        Json::Object(members) if members.is_empty() => Json::Null,
+        members => members,
+    }
+}
+
+/// Leaves out what makes an event longer than events may be.
+///
+/// AWS: "CloudTrail record contents" (events of at most 256 KB; fields that are too long are
+/// omitted).
+fn shorten(event: &mut Json) {
+    const MEMBER_MAX_BYTES: usize = 100 << 10;
+    for name in ["requestParameters", "responseElements"] {
+        let Some(member) = event.get_mut(name) else { continue };
+        let size = if member.is_null() { 0 } else { member.to_string().len() };
+        if size > MEMBER_MAX_BYTES {
+            *member = json!({
+                "omitted": true,
+                "originalSize": size,
+                "reason": format!("{name} too large"),
+            });
+        }
+    }
+}
 
 fn parameters(input: &Value) -> Json {
     if let Some(fields) = input.as_struct() {

@@ -11,6 +11,7 @@ use store::{Scope, ScopedStore};
 
 use crate::client::Client;
 use crate::kernel::Kernel;
+use crate::session::SessionFacts;
 
 /// Who makes a call.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Caller {
     pub session_policies: Vec<String>,
     /// When the credentials end, for temporary ones.
     pub expires: Option<Timestamp>,
+    /// What the session says beyond its principal.
+    pub facts: SessionFacts,
 }
 
 /// How a call reached the region: what condition keys and the audit record need.
@@ -46,6 +49,10 @@ pub struct RequestInfo {
     pub secure: bool,
     /// The host name the client called.
     pub host: String,
+    /// Condition keys that follow from how the call came (`aws:Referer`, `s3:authType`) or on
+    /// whose account a service calls (`aws:SourceArn`), with their values.
+    #[serde(default)]
+    pub keys: std::collections::BTreeMap<String, String>,
 }
 
 /// One call: who, where, when, and the means to serve it.
@@ -107,6 +114,12 @@ impl Call {
         Arn::new(service, &self.region, &self.account, resource)
     }
 
+    /// A client that calls as `caller`, where the service found out itself who that is (a signed
+    /// form); the call came as this one did.
+    pub fn client_as(&self, caller: Caller) -> Client {
+        Client::new(self.kernel.clone(), caller, self.request.clone())
+    }
+
     /// The kernel, for what has no shorter name.
     pub fn kernel(&self) -> &Arc<Kernel> {
         &self.kernel
@@ -128,14 +141,12 @@ impl Call {
         context.set("aws:RequestedRegion", self.region.as_str());
         context.set("aws:SecureTransport", self.request.secure.to_string());
         context.set("aws:UserAgent", self.request.user_agent.as_str());
-        context.set("aws:ViaAWSService", self.caller.invoked_by.is_some().to_string());
-        if let Some(service) = &self.caller.invoked_by {
-            context.set_all("aws:CalledVia", [service.as_str()]);
-            context.set("aws:CalledViaFirst", service.as_str());
-            context.set("aws:CalledViaLast", service.as_str());
-        }
+        self.caller.facts.describe(self.caller.expires.is_some(), now, &mut context);
         if let Some(ip) = self.request.source_ip {
             context.set("aws:SourceIp", ip.to_string());
+        }
+        for (key, value) in &self.request.keys {
+            context.set(key, value.as_str());
         }
         context
     }

@@ -16,6 +16,7 @@ use crate::authorize::Verdict;
 use crate::client::Client;
 use crate::ctx::{Call, Caller, RequestInfo};
 use crate::identity::{Identity, RoleInfo};
+use crate::organization::{Membership, OrganizationHook};
 use crate::resource::ResourceType;
 use crate::service::ServiceDef;
 use crate::session::Sealer;
@@ -44,6 +45,8 @@ pub struct Kernel {
     services: BTreeMap<&'static str, ServiceDef>,
     audit: Audit,
     throttle: Throttle,
+    policies: policy::Cache,
+    organization: Option<OrganizationHook>,
     wakes: RwLock<BTreeMap<&'static str, mpsc::Sender<Wake>>>,
     running: OnceLock<Vec<JoinHandle<()>>>,
 }
@@ -94,6 +97,9 @@ impl Builder {
         let tasks: Vec<_> =
             self.services.values_mut().flat_map(|def| std::mem::take(&mut def.tasks)).collect();
         let (audit, audit_writer) = Audit::new(self.store.clone());
+        let mut hooks = self.services.values().filter_map(|def| def.organization_hook.clone());
+        let organization = hooks.next();
+        drop(hooks);
         let kernel = Arc::new(Kernel {
             sealer: Sealer::new(self.sealing_key, self.random.clone()),
             settings: self.settings,
@@ -104,6 +110,8 @@ impl Builder {
             services: self.services,
             audit,
             throttle: Throttle::default(),
+            policies: policy::Cache::new(),
+            organization,
             wakes: RwLock::default(),
             running: OnceLock::new(),
         });
@@ -185,6 +193,26 @@ impl Kernel {
     /// Users, roles and keys.
     pub fn identity(&self) -> &dyn Identity {
         &*self.identity
+    }
+
+    /// Compiled policies, by where they stand.
+    pub fn policies(&self) -> &policy::Cache {
+        &self.policies
+    }
+
+    /// What the organization of `account` says of it; none when it belongs to none.
+    ///
+    /// # Errors
+    ///
+    /// When the organization cannot be read.
+    pub async fn membership(
+        self: &Arc<Self>,
+        account: &AccountId,
+    ) -> Result<Option<Arc<Membership>>, ServiceError> {
+        match &self.organization {
+            Some(hook) => hook(self.clone(), account.clone()).await,
+            None => Ok(None),
+        }
     }
 
     /// Seals and opens session tokens.
@@ -289,8 +317,33 @@ impl Kernel {
     }
 
     /// A client for a caller that was kept, as a stack's deployer.
-    pub fn client_for(self: &Arc<Self>, caller: Caller, service: &str) -> Client {
+    pub fn client_for(self: &Arc<Self>, mut caller: Caller, service: &str) -> Client {
+        caller.facts.called_through(service);
         Client::new(self.clone(), caller, self.inside_request(service))
+    }
+
+    /// A client that calls as the service `service` itself (`logging.s3.amazonaws.com`), not as a
+    /// role: only resource policies can allow what it does. `keys` are condition keys that tell
+    /// for whom it calls.
+    pub fn principal_client(
+        self: &Arc<Self>,
+        account: &AccountId,
+        service: &str,
+        keys: BTreeMap<String, String>,
+    ) -> Client {
+        let caller = Caller {
+            principal: Principal::Service { name: service.to_owned() },
+            account: account.clone(),
+            arn: service.to_owned(),
+            user_id: service.to_owned(),
+            access_key_id: None,
+            invoked_by: Some(service.to_owned()),
+            session_policies: Vec::new(),
+            expires: None,
+            facts: crate::session::SessionFacts::default(),
+        };
+        let request = RequestInfo { keys, ..self.inside_request(service) };
+        Client::new(self.clone(), caller, request)
     }
 
     /// Serves one call whose caller is known: constraints, authorization, throttling, the handler,
@@ -332,6 +385,8 @@ impl Kernel {
             let request_id = &request.request_id;
             tracing::error!(service, operation, request_id, %cause, "a call failed inside");
         }
+        let region = self.settings.region.as_str();
+        self.identity.accessed(&caller, schema.signing_name, name, region).await;
         let error = result.as_ref().err().map(|e| (e.code.as_str(), e.message.as_str()));
         let facts = Facts {
             time: self.clock.now(),
@@ -343,6 +398,7 @@ impl Kernel {
             caller: Some(&caller),
             request: &request,
             input: Some(&input),
+            output: result.as_ref().ok(),
             error,
             decision: verdict.explanation,
         };
@@ -363,7 +419,8 @@ impl Kernel {
         let op = schema.operation(operation).ok_or_else(|| unknown(operation))?;
         protocol::wire::validate_input(schema, op, input)?;
         let def = self.services.get(schema.name);
-        let call = Call::new(self.clone(), caller.clone(), request.clone());
+        let mut call = Call::new(self.clone(), caller.clone(), request.clone());
+        call.client = call.client.through(event_source(schema));
         crate::authorize::authorize(self, def, schema, operation, input, &call, verdict).await?;
         if let Some(limit) = def.and_then(|def| def.limits.get(operation))
             && !self.throttle.take(
@@ -389,6 +446,11 @@ impl Kernel {
         handler(call, input.clone()).await
     }
 
+    /// Waits until the calls that were answered by now are recorded.
+    pub async fn settle_audit(&self) {
+        self.audit.settle().await;
+    }
+
     /// Records a call that was refused before its caller was known.
     pub async fn audit_refused(
         &self,
@@ -407,6 +469,7 @@ impl Kernel {
             caller: None,
             request,
             input: None,
+            output: None,
             error: Some((&error.code, &error.message)),
             decision: "refused before authorization".to_owned(),
         };
@@ -448,6 +511,22 @@ pub fn role_caller(
         invoked_by: invoked_by.map(str::to_owned),
         session_policies: Vec::new(),
         expires: None,
+        facts: crate::session::SessionFacts::default(),
+    }
+}
+
+/// A caller that is `principal` itself, without a session.
+pub fn plain_caller(principal: Principal, account: &AccountId, user_id: &str) -> Caller {
+    Caller {
+        arn: principal.arn().map(|arn| arn.to_string()).unwrap_or_default(),
+        principal,
+        account: account.clone(),
+        user_id: user_id.to_owned(),
+        access_key_id: None,
+        invoked_by: None,
+        session_policies: Vec::new(),
+        expires: None,
+        facts: crate::session::SessionFacts::default(),
     }
 }
 

@@ -5,13 +5,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base::AccountId;
 use protocol::{OperationInput, ServiceError, Shape, Value};
 
-use crate::access::{Access, Asked, PolicyHook, Subject, SubjectHook, TagHook};
+use crate::access::{Access, Asked, OwnerHook, PolicyHook, Subject, SubjectHook, TagHook};
 use crate::ctx::{Call, Ctx};
+use crate::kernel::Kernel;
+use crate::organization::{Membership, OrganizationHook};
 use crate::resource::ResourceType;
 use crate::task::{Task, TaskDef};
 use crate::throttle::Limit;
+use crate::web::{Served, ServedHook, WebHook, WebRequest, WebResponse};
 
 /// A boxed future that may move between threads.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -36,6 +40,10 @@ pub struct ServiceDef {
     pub(crate) policy_hook: Option<PolicyHook>,
     pub(crate) tag_hook: Option<TagHook>,
     pub(crate) subject_hook: Option<SubjectHook>,
+    pub(crate) owner_hook: Option<OwnerHook>,
+    pub(crate) organization_hook: Option<OrganizationHook>,
+    pub(crate) web_hook: Option<WebHook>,
+    pub(crate) served_hook: Option<ServedHook>,
     pub(crate) limits: BTreeMap<&'static str, Limit>,
 }
 
@@ -58,6 +66,10 @@ impl<S: Send + Sync + 'static> Service<S> {
             policy_hook: None,
             tag_hook: None,
             subject_hook: None,
+            owner_hook: None,
+            organization_hook: None,
+            web_hook: None,
+            served_hook: None,
             limits: BTreeMap::new(),
         };
         Self { drivers, def }
@@ -145,6 +157,60 @@ impl<S: Send + Sync + 'static> Service<S> {
         let drivers = self.drivers.clone();
         self.def.subject_hook = Some(Arc::new(move |call, asked| {
             Box::pin(hook(Ctx::new(call, drivers.clone()), asked))
+        }));
+        self
+    }
+
+    /// Tells whose a resource is whose ARN names no account (a bucket).
+    #[must_use]
+    pub fn resource_owner<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx<S>, String) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = Result<Option<AccountId>, ServiceError>> + Send + 'static,
+    {
+        let drivers = self.drivers.clone();
+        self.def.owner_hook =
+            Some(Arc::new(move |call, arn| Box::pin(hook(Ctx::new(call, drivers.clone()), arn))));
+        self
+    }
+
+    /// Tells the organization of an account and the policies that bind it there.
+    #[must_use]
+    pub fn organization<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Arc<Kernel>, Arc<S>, AccountId) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = Result<Option<Arc<Membership>>, ServiceError>> + Send + 'static,
+    {
+        let drivers = self.drivers.clone();
+        self.def.organization_hook =
+            Some(Arc::new(move |kernel, account| Box::pin(hook(kernel, drivers.clone(), account))));
+        self
+    }
+
+    /// Answers what comes as the web has it: pages, forms, the questions of browsers.
+    #[must_use]
+    pub fn web<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx<S>, WebRequest) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = Result<WebResponse, ServiceError>> + Send + 'static,
+    {
+        let drivers = self.drivers.clone();
+        self.def.web_hook = Some(Arc::new(move |call, request| {
+            Box::pin(hook(Ctx::new(call, drivers.clone()), request))
+        }));
+        self
+    }
+
+    /// Is told of every call that came over the network when it is answered.
+    #[must_use]
+    pub fn served<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx<S>, Served) -> R + Send + Sync + Copy + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let drivers = self.drivers.clone();
+        self.def.served_hook = Some(Arc::new(move |call, served| {
+            Box::pin(hook(Ctx::new(call, drivers.clone()), served))
         }));
         self
     }

@@ -44,6 +44,7 @@ impl TestIdentity {
             invoked_by: None,
             session_policies: Vec::new(),
             expires: None,
+            facts: kernel::session::SessionFacts::default(),
         }
     }
 

@@ -5,7 +5,7 @@
 use kernel::Access;
 use kernel::access::Need;
 
-const STACK: &[&str] = &["arn:aws:cloudformation:{region}:{account}:stack/{StackName}/*"];
+const STACK: &[&str] = &["arn:aws:cloudformation:{region}:{account}:stack/{StackName:arn}/*"];
 const PASS_ROLE: Need = Need::on("iam:PassRole", &["{RoleARN}"]).when("RoleARN");
 const CREATE_KEYS: &[(&str, &str)] = &[
     ("cloudformation:RoleArn", "RoleARN"),

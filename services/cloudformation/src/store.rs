@@ -368,6 +368,8 @@ pub(crate) struct KeptCaller {
     user_id: String,
     access_key_id: Option<String>,
     session_policies: Vec<String>,
+    #[serde(default)]
+    facts: kernel::session::SessionFacts,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -375,7 +377,11 @@ enum KeptPrincipal {
     Root { account: AccountId },
     User { arn: Arn, id: String },
     AssumedRole { role: Arn, session: Arn, role_id: String },
-    FederatedUser { arn: Arn },
+    FederatedUser {
+        arn: Arn,
+        #[serde(default)]
+        user: Option<Arn>,
+    },
     Service { name: String },
     Federated { provider: String },
     Anonymous,
@@ -389,7 +395,7 @@ impl From<&Caller> for KeptCaller {
             Principal::AssumedRole { role, session, role_id } => {
                 KeptPrincipal::AssumedRole { role, session, role_id }
             }
-            Principal::FederatedUser { arn } => KeptPrincipal::FederatedUser { arn },
+            Principal::FederatedUser { arn, user } => KeptPrincipal::FederatedUser { arn, user },
             Principal::Service { name } => KeptPrincipal::Service { name },
             Principal::Federated { provider } => KeptPrincipal::Federated { provider },
             Principal::Anonymous => KeptPrincipal::Anonymous,
@@ -401,6 +407,7 @@ impl From<&Caller> for KeptCaller {
             user_id: caller.user_id.clone(),
             access_key_id: caller.access_key_id.clone(),
             session_policies: caller.session_policies.clone(),
+            facts: caller.facts.clone(),
         }
     }
 }
@@ -414,7 +421,7 @@ impl From<KeptCaller> for Caller {
             KeptPrincipal::AssumedRole { role, session, role_id } => {
                 Principal::AssumedRole { role, session, role_id }
             }
-            KeptPrincipal::FederatedUser { arn } => Principal::FederatedUser { arn },
+            KeptPrincipal::FederatedUser { arn, user } => Principal::FederatedUser { arn, user },
             KeptPrincipal::Service { name } => Principal::Service { name },
             KeptPrincipal::Federated { provider } => Principal::Federated { provider },
             KeptPrincipal::Anonymous => Principal::Anonymous,
@@ -428,6 +435,7 @@ impl From<KeptCaller> for Caller {
             invoked_by: Some(crate::PRINCIPAL.to_owned()),
             session_policies: kept.session_policies,
             expires: None,
+            facts: kept.facts,
         }
     }
 }

@@ -5,11 +5,11 @@
 use kernel::Access;
 use kernel::access::Need;
 
-const DB: &str = "arn:aws:rds:{region}:{account}:db:{DBInstanceIdentifier}";
-const SOURCE: &str = "arn:aws:rds:{region}:{account}:db:{SourceDBInstanceIdentifier}";
+const DB: &str = "arn:aws:rds:{region}:{account}:db:{DBInstanceIdentifier:arn}";
+const SOURCE: &str = "arn:aws:rds:{region}:{account}:db:{SourceDBInstanceIdentifier:arn}";
 const GROUP: &str = "arn:aws:rds:{region}:{account}:subgrp:{DBSubnetGroupName}";
 const PARAMETERS: &str = "arn:aws:rds:{region}:{account}:pg:{DBParameterGroupName}";
-const SNAPSHOT: &str = "arn:aws:rds:{region}:{account}:snapshot:{DBSnapshotIdentifier}";
+const SNAPSHOT: &str = "arn:aws:rds:{region}:{account}:snapshot:{DBSnapshotIdentifier:arn}";
 
 const OF_DB: &[&str] = &[DB];
 const OF_GROUP: &[&str] = &[GROUP];

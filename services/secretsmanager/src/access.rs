@@ -7,7 +7,7 @@
 use kernel::Access;
 use kernel::access::Need;
 
-const SECRET: &[&str] = &["arn:aws:secretsmanager:{region}:{account}:secret:{SecretId}"];
+const SECRET: &[&str] = &["arn:aws:secretsmanager:{region}:{account}:secret:{SecretId:arn}"];
 const NEW: &[&str] = &["arn:aws:secretsmanager:{region}:{account}:secret:{Name}"];
 
 macro_rules! on_secret {

@@ -6,10 +6,10 @@
 use kernel::Access;
 use kernel::access::Need;
 
-const BY_NAME: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{Name}"];
-const BY_NAMES: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{Names}"];
-const BY_ID: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{ResourceId}"];
-const BY_PATH: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{Path}"];
+const BY_NAME: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{Name:arn:path}"];
+const BY_NAMES: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{Names:arn:path}"];
+const BY_ID: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{ResourceId:arn:path}"];
+const BY_PATH: &[&str] = &["arn:aws:ssm:{region}:{account}:parameter/{Path:arn:path}"];
 
 pub(crate) const RULES: &[Access] = &[
     Access::new(

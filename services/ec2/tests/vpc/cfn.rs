@@ -41,6 +41,7 @@ impl Stack<'_> {
             invoked_by: Some("cloudformation.amazonaws.com".to_owned()),
             session_policies: Vec::new(),
             expires: None,
+            facts: kernel::session::SessionFacts::default(),
         };
         let tag = |key: &str, value: &str| (format!("aws:cloudformation:{key}"), value.to_owned());
         ResourceCtx {

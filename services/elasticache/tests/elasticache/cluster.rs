@@ -87,6 +87,7 @@ fn context(world: &World, logical_id: &str) -> ResourceCtx {
         invoked_by: Some("cloudformation.amazonaws.com".to_owned()),
         session_policies: Vec::new(),
         expires: None,
+        facts: kernel::session::SessionFacts::default(),
     };
     let tag = |key: &str, value: &str| (format!("aws:cloudformation:{key}"), value.to_owned());
     ResourceCtx {
