@@ -6,12 +6,14 @@
 //! handler asks here, once it knows the whole ARN, before it says whether the entity exists.
 
 use base::{Arn, Tags};
-use kernel::{Access, ServiceError};
-use policy::{Context, Kind, NamedPolicy, Policy, Principal, Reach, Request};
+use kernel::{Access, Question};
+use policy::Principal;
 
 use crate::Ctx;
 use crate::entity::{self, Entity, Permitted};
 use crate::error::{Error, Result};
+use crate::store::{HolderId, User};
+use crate::user::calling_user;
 
 macro_rules! asked_by_handlers {
     ($($operation:literal)*) => {
@@ -20,6 +22,29 @@ macro_rules! asked_by_handlers {
 }
 
 asked_by_handlers! {
+    "AddClientIDToOpenIDConnectProvider" "ChangePassword" "CreateLoginProfile"
+    "CreateOpenIDConnectProvider" "CreateSAMLProvider" "CreateServiceSpecificCredential"
+    "CreateVirtualMFADevice" "DeactivateMFADevice" "DeleteAccountPasswordPolicy"
+    "DeleteLoginProfile" "DeleteOpenIDConnectProvider" "DeleteSAMLProvider" "DeleteSSHPublicKey"
+    "DeleteServerCertificate" "DeleteServiceSpecificCredential" "DeleteSigningCertificate"
+    "DeleteVirtualMFADevice"
+    "EnableMFADevice"
+    "GenerateCredentialReport" "GenerateServiceLastAccessedDetails" "GetAccountPasswordPolicy"
+    "GetContextKeysForCustomPolicy" "GetContextKeysForPrincipalPolicy" "GetCredentialReport"
+    "GetLoginProfile" "GetMFADevice" "GetOpenIDConnectProvider" "GetSAMLProvider"
+    "GetSSHPublicKey" "GetServerCertificate" "GetServiceLastAccessedDetails"
+    "GetServiceLastAccessedDetailsWithEntities" "ListMFADeviceTags" "ListMFADevices"
+    "ListOpenIDConnectProviderTags" "ListOpenIDConnectProviders"
+    "ListPoliciesGrantingServiceAccess" "ListSAMLProviderTags" "ListSAMLProviders"
+    "ListSSHPublicKeys" "ListServerCertificateTags" "ListServerCertificates"
+    "ListServiceSpecificCredentials" "ListSigningCertificates" "ListVirtualMFADevices"
+    "RemoveClientIDFromOpenIDConnectProvider" "ResetServiceSpecificCredential" "ResyncMFADevice"
+    "TagMFADevice" "TagOpenIDConnectProvider" "TagSAMLProvider" "TagServerCertificate"
+    "UntagMFADevice" "UntagOpenIDConnectProvider" "UntagSAMLProvider" "UntagServerCertificate"
+    "UpdateAccountPasswordPolicy" "UpdateLoginProfile" "UpdateOpenIDConnectProviderThumbprint"
+    "UpdateSAMLProvider" "UpdateSSHPublicKey" "UpdateServerCertificate"
+    "UpdateServiceSpecificCredential" "UpdateSigningCertificate" "UploadSSHPublicKey"
+    "UploadServerCertificate" "UploadSigningCertificate"
     "AddRoleToInstanceProfile" "AddUserToGroup" "AttachGroupPolicy" "AttachRolePolicy"
     "AttachUserPolicy" "CreateAccessKey" "CreateAccountAlias" "CreateGroup"
     "CreateInstanceProfile" "CreatePolicy" "CreatePolicyVersion" "CreateRole"
@@ -96,12 +121,6 @@ impl Keys {
         self
     }
 
-    fn set(&self, context: &mut Context) {
-        for (key, values) in &self.0 {
-            context.set_all(key, values.iter().map(String::as_str));
-        }
-    }
-
     fn knows(&self, key: &str) -> bool {
         self.0.iter().any(|(known, _)| known == key)
     }
@@ -113,22 +132,45 @@ impl Keys {
 ///
 /// [`Error::AccessDenied`] with AWS's text.
 pub(crate) async fn require(ctx: &Ctx, action: &str, resource: &str, keys: Keys) -> Result<()> {
-    let caller = &ctx.caller;
-    if let Principal::Root { .. } = caller.principal {
-        return Ok(());
+    // AWS: "Compare AWS STS credentials": sessions of users without MFA have no access to IAM.
+    let weak = match &ctx.caller.principal {
+        Principal::FederatedUser { .. } => true,
+        Principal::User { .. } | Principal::Root { .. } => {
+            ctx.caller.expires.is_some() && ctx.caller.facts.mfa.is_none()
+        }
+        Principal::AssumedRole { .. }
+        | Principal::Service { .. }
+        | Principal::Federated { .. }
+        | Principal::Anonymous => false,
+    };
+    if weak {
+        return Err(Error::InvalidClientTokenId);
     }
-    let mut set = ctx.kernel().identity().policies(&caller.principal).await?.unwrap_or_default();
-    for (index, text) in caller.session_policies.iter().enumerate() {
-        let parsed = Policy::parse(text, Kind::Session).map_err(ServiceError::internal)?;
-        set.session.push(NamedPolicy::new(format!("session policy {index}"), parsed));
-    }
-    let mut context = ctx.context();
-    keys.set(&mut context);
     let action = format!("iam:{action}");
-    let principal = &caller.principal;
-    let request = Request { action: &action, resource, principal, context: &context };
-    let decision = policy::evaluate(&set, &request, Reach::SameAccount);
-    decision.denial(&request).map_or(Ok(()), |message| Err(Error::AccessDenied(message)))
+    let question = Question { action: &action, resource, keys: &keys.0, ..Question::default() };
+    ctx.call().ask(question).await?.map_or(Ok(()), |message| Err(Error::AccessDenied(message)))
+}
+
+/// The user that the call is about, once the caller may do `action` on it: the one who is named,
+/// or the calling one; none for the root user.
+///
+/// # Errors
+///
+/// As [`existing`], and [`Error::Validation`] when nobody is named and no user calls.
+pub(crate) async fn holder(ctx: &Ctx, action: &str, name: Option<&str>) -> Result<Option<User>> {
+    let name = match name {
+        Some(name) => Some(name.to_owned()),
+        None => calling_user(ctx)?,
+    };
+    match name {
+        Some(name) => existing(ctx, action, &name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// How tables name the holder of something.
+pub(crate) fn holder_id(ctx: &Ctx, user: Option<&User>) -> HolderId {
+    user.map_or_else(|| ctx.account.to_string(), |user| user.id.clone())
 }
 
 /// The entity called `name`, once the caller may do `action` on it.

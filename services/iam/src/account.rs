@@ -19,8 +19,8 @@ use crate::group::GROUPS_PER_USER_MAX;
 use crate::listing;
 use crate::policy_version::VERSIONS_MAX;
 use crate::store::{
-    ALIASES, ALIASES_BY_ACCOUNT, Alias, Group, InstanceProfile, KEYS_BY_USER, ManagedPolicy, Role,
-    User,
+    ALIASES, ALIASES_BY_ACCOUNT, Alias, Group, InstanceProfile, KEYS_BY_USER, MFA_BY_HOLDER,
+    MFA_DEVICES, ManagedPolicy, OIDC_IDPS, Role, SAML_IDPS, SERVER_CERTS, SIGNING_BY_HOLDER, User,
 };
 
 /// Names the account, instead of the name it had.
@@ -125,6 +125,8 @@ pub(crate) async fn get_account_summary(
         ("AttachedPoliciesPerGroupQuota", ATTACHED_MAX),
         ("AttachedPoliciesPerRoleQuota", ATTACHED_MAX),
         ("VersionsPerPolicyQuota", VERSIONS_MAX),
+        ("ServerCertificatesQuota", crate::server_certificate::CERTIFICATES_MAX),
+        ("SigningCertificatesPerUserQuota", crate::signing_certificate::CERTIFICATES_MAX),
         // Session tokens of this region are of the second version: good in every region.
         ("GlobalEndpointTokenVersion", 2),
     ];
@@ -139,6 +141,9 @@ pub(crate) async fn get_account_summary(
 fn counts(tx: &ReadTx<'_>, account: &str) -> Result<Vec<(&'static str, usize)>> {
     let policies = tx.scan(&ManagedPolicy::TABLE, ())?;
     let root = (account.to_owned(), String::new());
+    let devices = tx.scan(&MFA_DEVICES, ())?;
+    let root_mfa = tx.find_one(&MFA_BY_HOLDER, account)?.is_some();
+    let root_certificates = tx.find_one(&SIGNING_BY_HOLDER, account)?.is_some();
     let root_has_keys = tx.find_one(&KEYS_BY_USER, root)?.is_some();
     Ok(vec![
         ("Users", tx.scan(&User::TABLE, ())?.len()),
@@ -148,13 +153,13 @@ fn counts(tx: &ReadTx<'_>, account: &str) -> Result<Vec<(&'static str, usize)>> 
         ("PolicyVersionsInUse", policies.iter().map(|policy| policy.versions.len()).sum()),
         ("Policies", policies.len()),
         ("AccountAccessKeysPresent", usize::from(root_has_keys)),
-        // The region knows neither MFA devices, passwords, certificates nor identity providers.
-        ("MFADevices", 0),
-        ("MFADevicesInUse", 0),
-        ("AccountMFAEnabled", 0),
+        ("MFADevices", devices.len()),
+        ("MFADevicesInUse", devices.iter().filter(|device| device.holder.is_some()).count()),
+        ("AccountMFAEnabled", usize::from(root_mfa)),
+        // Nobody signs in with a root user's password here.
         ("AccountPasswordPresent", 0),
-        ("AccountSigningCertificatesPresent", 0),
-        ("ServerCertificates", 0),
-        ("Providers", 0),
+        ("AccountSigningCertificatesPresent", usize::from(root_certificates)),
+        ("ServerCertificates", tx.scan(&SERVER_CERTS, ())?.len()),
+        ("Providers", tx.scan(&SAML_IDPS, ())?.len() + tx.scan(&OIDC_IDPS, ())?.len()),
     ])
 }

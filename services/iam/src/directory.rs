@@ -1,38 +1,39 @@
 //! Users, roles, keys and policies as the kernel asks for them, on every call.
 //!
-//! Compiled policies are kept by their document: a changed document is another key, so nothing is
-//! ever stale, and an unchanged one costs a look-up.
+//! Compiled policies are kept by where they stand, beside their text: a changed text is compiled
+//! anew, so nothing is ever stale, and an unchanged one costs a look-up.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use base::{AccountId, Arn, Clock, Random, Region, Tags};
-use kernel::identity::{AccessKey, Identity, RoleInfo};
+use kernel::identity::{AccessKey, Identity, OidcProvider, RoleInfo, SamlProvider, Standing};
+use kernel::session::Sealer;
 use kernel::{Caller, ServiceError};
 use policy::{Kind, NamedPolicy, Policy, PolicySet, Principal, managed};
 use store::{ReadTx, Scope, Store};
 
 use crate::entity::Entity;
-use crate::linked_role;
 use crate::store::{
-    ACCOUNTS, Account, GROUPS, KEY_USES, KEYS, Key, KeyUse, POLICIES, PROFILES, Permissions, ROLES,
-    Role, USERS, User,
+    ACCESSES, ACCOUNTS, Access, Account, GROUPS, KEY_USES, KEYS, Key, KeyUse, OIDC_IDPS, POLICIES,
+    PROFILES, Permissions, ROLES, Role, SAML_IDPS, USERS, User,
 };
+use crate::{linked_role, mfa_device};
 
-/// How many compiled policies are kept.
-const COMPILED_MAX: usize = 4096;
 /// How often a key's last use is written down, at most.
 ///
 /// AWS: "Getting access key last used information" is minutes behind as well.
 const USE_PERIOD_SECS: u64 = 60;
+/// How many uses are remembered as written down.
+const USES_MAX: usize = 65_536;
 
 /// The keeper of identities.
 pub struct Directory {
     store: Store,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    compiled: Mutex<HashMap<Kind, HashMap<String, Arc<Policy>>>>,
+    compiled: policy::Cache,
     uses: Mutex<HashMap<String, base::Timestamp>>,
 }
 
@@ -59,7 +60,7 @@ pub struct FirstAccount {
 impl Directory {
     /// A directory over `store`.
     pub fn new(store: Store, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self { store, clock, random, compiled: Mutex::default(), uses: Mutex::default() }
+        Self { store, clock, random, compiled: policy::Cache::new(), uses: Mutex::default() }
     }
 
     /// Makes an account with a root key and a user `administrator` who may do everything.
@@ -82,7 +83,7 @@ impl Directory {
             tags: Tags::new(),
             groups: BTreeSet::new(),
             permissions: Permissions {
-                attached: ["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()].into(),
+                attached: [ADMINISTRATOR.to_owned()].into(),
                 ..Permissions::default()
             },
         };
@@ -117,26 +118,10 @@ impl Directory {
         &self.store
     }
 
-    /// A policy, compiled.
-    fn compile(&self, document: &str, kind: Kind) -> Result<Arc<Policy>, ServiceError> {
-        let mut compiled = self.compiled.lock().map_err(ServiceError::internal)?;
-        let known = compiled.entry(kind).or_default();
-        if let Some(policy) = known.get(document) {
-            return Ok(policy.clone());
-        }
-        let policy = Arc::new(Policy::parse(document, kind).map_err(ServiceError::internal)?);
-        if known.len() >= COMPILED_MAX {
-            known.clear();
-        }
-        known.insert(document.to_owned(), policy.clone());
-        Ok(policy)
-    }
-
-    fn named(&self, named: &[(String, String)]) -> Result<Vec<NamedPolicy>, ServiceError> {
-        let compile = |(name, document): &(String, String)| {
-            Ok(NamedPolicy::new(name.as_str(), self.compile(document, Kind::Identity)?))
-        };
-        named.iter().map(compile).collect()
+    /// A policy, compiled. `place` tells where it stands, so that its text is compared, not
+    /// hashed.
+    fn compile(&self, place: &str, text: &str, kind: Kind) -> Result<Arc<Policy>, ServiceError> {
+        self.compiled.get(kind, place, text).map_err(ServiceError::internal)
     }
 
     /// The policies that permissions of `account` stand for.
@@ -145,49 +130,82 @@ impl Directory {
         account: &AccountId,
         all: Vec<Permissions>,
     ) -> Result<PolicySet, ServiceError> {
-        Ok(self.identity_set(account, |_| Ok(Some(all))).await?.unwrap_or_default())
+        let owned = all.into_iter().map(|permissions| (String::new(), permissions)).collect();
+        let owners = Owners { permissions: owned, tags: Tags::new() };
+        let found = self.standing_of(account, |_| Ok(Some(owners))).await?;
+        Ok(found.unwrap_or_default().policies)
     }
 
-    async fn identity_set(
+    async fn standing_of(
         &self,
         account: &AccountId,
-        read: impl FnOnce(&ReadTx<'_>) -> Result<Option<Vec<Permissions>>, store::Error> + Send,
-    ) -> Result<Option<PolicySet>, ServiceError> {
+        read: impl FnOnce(&ReadTx<'_>) -> Result<Option<Owners>, store::Error> + Send,
+    ) -> Result<Option<Standing>, ServiceError> {
         let store = self.store.scoped(account_scope(account));
         let found = store
             .read(|tx| {
-                let Some(all) = read(tx)? else { return Ok(None) };
+                let Some(owners) = read(tx)? else { return Ok(None) };
                 let mut documents = Vec::new();
                 let mut boundary = None;
-                for permissions in &all {
-                    for (name, document) in &permissions.inline {
-                        documents.push((name.clone(), document.clone()));
+                for (owner, permissions) in owners.permissions {
+                    for (name, text) in permissions.inline {
+                        documents.push(Document::new(
+                            format!("{account}/{owner}#{name}"),
+                            name,
+                            text,
+                        ));
                     }
-                    for arn in &permissions.attached {
-                        if let Some(document) = managed_document(tx, arn)? {
-                            documents.push((arn.clone(), document));
-                        }
+                    for arn in permissions.attached {
+                        documents.extend(
+                            managed_document(tx, &arn)?.map(|text| Document::of(arn, text)),
+                        );
                     }
-                    if let Some(arn) = &permissions.boundary {
+                    if let Some(arn) = permissions.boundary {
                         // A boundary that is not there must not set its principal free.
-                        let text = managed_document(tx, arn)?.ok_or_else(|| {
+                        let text = managed_document(tx, &arn)?.ok_or_else(|| {
                             store::Error::Corrupt(format!("the boundary {arn} is not there"))
                         })?;
-                        boundary = Some((arn.clone(), text));
+                        boundary = Some(Document::of(arn, text));
                     }
                 }
-                Ok::<_, store::Error>(Some((documents, boundary)))
+                Ok::<_, store::Error>(Some((documents, boundary, owners.tags)))
             })
             .await
             .map_err(ServiceError::internal)?;
-        let Some((documents, boundary)) = found else { return Ok(None) };
-        let boundary = match boundary {
-            Some((name, text)) => {
-                Some(NamedPolicy::new(name, self.compile(&text, Kind::Boundary)?))
-            }
-            None => None,
+        let Some((documents, boundary, tags)) = found else { return Ok(None) };
+        let named = |document: Document, kind| {
+            let policy = self.compile(&document.place, &document.text, kind)?;
+            Ok::<_, ServiceError>(NamedPolicy::new(document.name, policy))
         };
-        Ok(Some(PolicySet { identity: self.named(&documents)?, boundary, ..PolicySet::default() }))
+        let boundary = boundary.map(|document| named(document, Kind::Boundary)).transpose()?;
+        let identity = documents.into_iter().map(|document| named(document, Kind::Identity));
+        let identity = identity.collect::<Result<_, _>>()?;
+        let policies = PolicySet { identity, boundary, ..PolicySet::default() };
+        Ok(Some(Standing { policies, tags }))
+    }
+}
+
+/// The entities whose policies a principal has, by what tells them apart, and its tags.
+struct Owners {
+    permissions: Vec<(String, Permissions)>,
+    tags: Tags,
+}
+
+/// A policy's text, its name, and where it stands.
+struct Document {
+    place: String,
+    name: String,
+    text: String,
+}
+
+impl Document {
+    fn new(place: String, name: String, text: String) -> Self {
+        Self { place, name, text }
+    }
+
+    /// A managed policy, which stands at its ARN.
+    fn of(arn: String, text: String) -> Self {
+        Self { place: arn.clone(), name: arn, text }
     }
 }
 
@@ -276,6 +294,7 @@ impl Identity for Directory {
             invoked_by: None,
             session_policies: Vec::new(),
             expires: None,
+            facts: kernel::session::SessionFacts::default(),
         };
         Ok(Some(AccessKey { secret: key.secret, active: key.active, caller }))
     }
@@ -286,14 +305,7 @@ impl Identity for Directory {
         if !id.starts_with("AKIA") {
             return;
         }
-        let due = self.uses.lock().is_ok_and(|mut uses| {
-            let due = uses.get(id).is_none_or(|at| now.since(*at).as_secs() >= USE_PERIOD_SECS);
-            if due {
-                uses.insert(id.to_owned(), now);
-            }
-            due
-        });
-        if !due {
+        if !self.is_due(id.to_owned(), now) {
             return;
         }
         let used = KeyUse {
@@ -308,37 +320,154 @@ impl Identity for Directory {
     }
 
     async fn policies(&self, principal: &Principal) -> Result<Option<PolicySet>, ServiceError> {
+        Ok(self.standing(principal).await?.map(|standing| standing.policies))
+    }
+
+    async fn standing(&self, principal: &Principal) -> Result<Option<Standing>, ServiceError> {
         match principal {
-            Principal::User { arn, .. } => {
-                let account = account_of(arn)?;
-                let name = last_part(arn).to_owned();
-                self.identity_set(&account, |tx| {
-                    let Some(user) = tx.get(&USERS, &name)? else { return Ok(None) };
-                    let mut all = vec![user.permissions];
-                    for group in &user.groups {
-                        all.extend(tx.get(&GROUPS, group)?.map(|group| group.permissions));
-                    }
-                    Ok(Some(all))
-                })
-                .await
+            Principal::User { arn, id } => self.user_standing(arn, Some(id)).await,
+            Principal::FederatedUser { user: Some(arn), .. } => self.user_standing(arn, None).await,
+            // The root user lends all it may do.
+            Principal::FederatedUser { arn, user: None } => {
+                let root = Permissions {
+                    attached: [ADMINISTRATOR.into()].into(),
+                    ..Permissions::default()
+                };
+                let policies = self.set_of(&account_of(arn)?, vec![root]).await?;
+                Ok(Some(Standing { policies, tags: Tags::new() }))
             }
             Principal::AssumedRole { role, role_id, .. } => {
                 let account = account_of(role)?;
                 let name = last_part(role).to_owned();
                 let id = role_id.clone();
-                self.identity_set(&account, |tx| {
+                self.standing_of(&account, |tx| {
                     // A role made anew under an old name is another role.
                     let found = tx.get(&ROLES, &name)?.filter(|role| role.id == id);
-                    Ok(found.map(|role| vec![role.permissions]))
+                    Ok(found.map(|role| Owners {
+                        permissions: vec![(role.id, role.permissions)],
+                        tags: role.tags,
+                    }))
                 })
                 .await
             }
             Principal::Root { .. }
-            | Principal::FederatedUser { .. }
             | Principal::Service { .. }
             | Principal::Federated { .. }
             | Principal::Anonymous => Ok(None),
         }
+    }
+
+    async fn account_made(&self, account: &AccountId) -> Result<(), ServiceError> {
+        let created = self.clock.now();
+        self.store
+            .write(|tx| {
+                if tx.contains(&ACCOUNTS, account.as_str())? {
+                    return Ok(());
+                }
+                tx.put(&ACCOUNTS, &Account { id: account.clone(), created })
+            })
+            .await
+            .map_err(|error: store::Error| ServiceError::internal(error))
+    }
+
+    async fn accessed(&self, caller: &Caller, service: &str, operation: &str, region: &str) {
+        let (account, entity) = match &caller.principal {
+            Principal::User { arn, id } => (arn.account.clone(), id.clone()),
+            Principal::AssumedRole { role, role_id, .. } => (role.account.clone(), role_id.clone()),
+            Principal::Root { .. }
+            | Principal::FederatedUser { .. }
+            | Principal::Service { .. }
+            | Principal::Federated { .. }
+            | Principal::Anonymous => return,
+        };
+        let now = self.clock.now();
+        if !self.is_due(format!("{entity}/{service}/{operation}"), now) {
+            return;
+        }
+        let Ok(account) = account.parse::<AccountId>() else { return };
+        let store = self.store.scoped(account_scope(&account));
+        let key = (entity, service.to_owned());
+        let written = store
+            .write(|tx| {
+                let found = tx.get(&ACCESSES, key.clone())?;
+                let mut access = found.unwrap_or_else(|| Access {
+                    entity: key.0.clone(),
+                    service: key.1.clone(),
+                    at: now,
+                    region: String::new(),
+                    actions: std::collections::BTreeMap::new(),
+                });
+                access.at = now;
+                region.clone_into(&mut access.region);
+                access.actions.insert(operation.to_owned(), now);
+                tx.put(&ACCESSES, &access)
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "the last access to a service was not noted");
+        }
+    }
+
+    async fn authenticates(
+        &self,
+        sealer: &Sealer,
+        account: &AccountId,
+        user: Option<&str>,
+        serial: &str,
+        code: &str,
+    ) -> Result<bool, ServiceError> {
+        let store = self.store.scoped(account_scope(account));
+        let now = self.clock.now();
+        let proof = (serial, code);
+        store
+            .write(|tx| mfa_device::authenticate(tx, sealer, account, user, proof, now))
+            .await
+            .map_err(ServiceError::from)
+    }
+
+    async fn managed_policy(
+        &self,
+        account: &AccountId,
+        arn: &str,
+    ) -> Result<Option<String>, ServiceError> {
+        let own = format!("arn:aws:iam::{account}:policy/");
+        if managed::find(arn).is_none() && !arn.starts_with(&own) {
+            return Ok(None);
+        }
+        let store = self.store.scoped(account_scope(account));
+        store.read(|tx| managed_document(tx, arn)).await.map_err(ServiceError::internal)
+    }
+
+    async fn oidc_provider(
+        &self,
+        account: &AccountId,
+        issuer: &str,
+    ) -> Result<Option<OidcProvider>, ServiceError> {
+        let issuer = issuer.trim_end_matches('/');
+        let store = self.store.scoped(account_scope(account));
+        let found = store.read(|tx| tx.get(&OIDC_IDPS, issuer)).await;
+        let found = found.map_err(ServiceError::internal)?;
+        Ok(found.map(|found| OidcProvider {
+            arn: format!("arn:aws:iam::{account}:oidc-provider/{}", found.issuer),
+            issuer: found.issuer,
+            client_ids: found.client_ids,
+            thumbprints: found.thumbprints,
+        }))
+    }
+
+    async fn saml_provider(
+        &self,
+        account: &AccountId,
+        name: &str,
+    ) -> Result<Option<SamlProvider>, ServiceError> {
+        let store = self.store.scoped(account_scope(account));
+        let found = store.read(|tx| tx.get(&SAML_IDPS, name)).await;
+        let found = found.map_err(ServiceError::internal)?;
+        Ok(found.map(|found| SamlProvider {
+            arn: format!("arn:aws:iam::{account}:saml-provider/{}", found.name),
+            name: found.name,
+            metadata: found.metadata,
+        }))
     }
 
     async fn role(
@@ -394,6 +523,48 @@ impl Identity for Directory {
         Ok(role_info(account, &role))
     }
 }
+
+impl Directory {
+    /// Whether a use is to be written down, for none was for a while.
+    fn is_due(&self, what: String, now: base::Timestamp) -> bool {
+        self.uses.lock().is_ok_and(|mut uses| {
+            let due = uses.get(&what).is_none_or(|at| now.since(*at).as_secs() >= USE_PERIOD_SECS);
+            if due {
+                if uses.len() >= USES_MAX {
+                    uses.clear();
+                }
+                uses.insert(what, now);
+            }
+            due
+        })
+    }
+
+    /// What a user and its groups may do. A user made anew under an old name is another.
+    async fn user_standing(
+        &self,
+        arn: &Arn,
+        id: Option<&str>,
+    ) -> Result<Option<Standing>, ServiceError> {
+        let account = account_of(arn)?;
+        let name = last_part(arn).to_owned();
+        self.standing_of(&account, |tx| {
+            let found = tx.get(&USERS, &name)?;
+            let Some(user) = found.filter(|user| id.is_none_or(|id| id == user.id)) else {
+                return Ok(None);
+            };
+            let mut permissions = vec![(user.id, user.permissions)];
+            for group in &user.groups {
+                let group = tx.get(&GROUPS, group)?;
+                permissions.extend(group.map(|group| (group.id, group.permissions)));
+            }
+            Ok(Some(Owners { permissions, tags: user.tags }))
+        })
+        .await
+    }
+}
+
+/// The policy that allows everything.
+const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 fn account_of(arn: &Arn) -> Result<AccountId, ServiceError> {
     arn.account.parse().map_err(ServiceError::internal)

@@ -30,6 +30,34 @@ pub(crate) enum Error {
     #[error("{0}")]
     PolicyNotAttachable(&'static str),
     #[error("{0}")]
+    InvalidAuthenticationCode(&'static str),
+    #[error("{0}")]
+    PasswordPolicyViolation(String),
+    #[error("{0}")]
+    EntityTemporarilyUnmodifiable(String),
+    #[error("{0}")]
+    MalformedCertificate(&'static str),
+    #[error("{0}")]
+    KeyPairMismatch(&'static str),
+    #[error("{0}")]
+    DuplicateCertificate(String),
+    #[error("{0}")]
+    InvalidPublicKey(&'static str),
+    #[error("{0}")]
+    DuplicateSshPublicKey(String),
+    #[error("Content type {0} is not supported for this key.")]
+    UnrecognizedPublicKeyEncoding(&'static str),
+    #[error("{0}")]
+    NotSupportedService(String),
+    #[error("{0}")]
+    ReportNotPresent(&'static str),
+    #[error("{0}")]
+    ReportExpired(&'static str),
+    #[error("{0}")]
+    InvalidUserType(&'static str),
+    #[error("The security token included in the request is invalid")]
+    InvalidClientTokenId,
+    #[error("{0}")]
     Validation(String),
     #[error("{0}")]
     AccessDenied(String),
@@ -68,6 +96,36 @@ impl From<Error> for ServiceError {
             Error::InvalidInput(_) => modelled(shape::INVALID_INPUT_EXCEPTION, text),
             Error::UnmodifiableEntity(_) => modelled(shape::UNMODIFIABLE_ENTITY_EXCEPTION, text),
             Error::PolicyNotAttachable(_) => modelled(shape::POLICY_NOT_ATTACHABLE_EXCEPTION, text),
+            Error::InvalidAuthenticationCode(_) => {
+                modelled(shape::INVALID_AUTHENTICATION_CODE_EXCEPTION, text)
+            }
+            Error::PasswordPolicyViolation(_) => {
+                modelled(shape::PASSWORD_POLICY_VIOLATION_EXCEPTION, text)
+            }
+            Error::EntityTemporarilyUnmodifiable(_) => {
+                modelled(shape::ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION, text)
+            }
+            Error::MalformedCertificate(_) => {
+                modelled(shape::MALFORMED_CERTIFICATE_EXCEPTION, text)
+            }
+            Error::KeyPairMismatch(_) => modelled(shape::KEY_PAIR_MISMATCH_EXCEPTION, text),
+            Error::DuplicateCertificate(_) => {
+                modelled(shape::DUPLICATE_CERTIFICATE_EXCEPTION, text)
+            }
+            Error::InvalidPublicKey(_) => modelled(shape::INVALID_PUBLIC_KEY_EXCEPTION, text),
+            Error::DuplicateSshPublicKey(_) => {
+                modelled(shape::DUPLICATE_SSH_PUBLIC_KEY_EXCEPTION, text)
+            }
+            Error::UnrecognizedPublicKeyEncoding(_) => {
+                modelled(shape::UNRECOGNIZED_PUBLIC_KEY_ENCODING_EXCEPTION, text)
+            }
+            Error::NotSupportedService(_) => modelled(shape::SERVICE_NOT_SUPPORTED_EXCEPTION, text),
+            Error::ReportNotPresent(_) => {
+                modelled(shape::CREDENTIAL_REPORT_NOT_PRESENT_EXCEPTION, text)
+            }
+            Error::ReportExpired(_) => modelled(shape::CREDENTIAL_REPORT_EXPIRED_EXCEPTION, text),
+            Error::InvalidUserType(_) => modelled(shape::INVALID_USER_TYPE_EXCEPTION, text),
+            Error::InvalidClientTokenId => Self::new("InvalidClientTokenId", text).status(403),
             Error::Validation(_) => Self::new("ValidationError", text),
             Error::AccessDenied(_) => Self::new("AccessDenied", text).status(403),
             Error::Inside(inside) => inside,

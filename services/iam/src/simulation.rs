@@ -4,10 +4,12 @@
 
 use base::Arn;
 use iam_api::{
-    ContextEntry, EvaluationResult, PermissionsBoundaryDecisionDetail,
-    PolicyEvaluationDecisionType, PolicySourceType, SimulateCustomPolicyInput,
-    SimulateCustomPolicyOutput, SimulatePrincipalPolicyInput, SimulatePrincipalPolicyOutput,
-    Statement,
+    ContextEntry, EvaluationResult, GetContextKeysForCustomPolicyInput,
+    GetContextKeysForCustomPolicyOutput, GetContextKeysForPrincipalPolicyInput,
+    GetContextKeysForPrincipalPolicyOutput, OrganizationsDecisionDetail,
+    PermissionsBoundaryDecisionDetail, PolicyEvaluationDecisionType, PolicySourceType,
+    SimulateCustomPolicyInput, SimulateCustomPolicyOutput, SimulatePrincipalPolicyInput,
+    SimulatePrincipalPolicyOutput, Statement,
 };
 use policy::{Cause, Context, Decision, Kind, Layer, NamedPolicy, Policy, PolicySet, Principal};
 use policy::{Reach, Request};
@@ -26,6 +28,7 @@ struct Question {
     actions: Vec<String>,
     resources: Vec<String>,
     context: Vec<ContextEntry>,
+    reach: Reach,
 }
 
 /// Whose policies are asked, by the last part of the ARN.
@@ -48,8 +51,8 @@ pub(crate) async fn simulate_principal_policy(
 ) -> Result<SimulatePrincipalPolicyOutput> {
     refuse(!input.policy_exclusion_list.is_empty(), "PolicyExclusionList")?;
     refuse(input.resource_handling_option.is_some(), "ResourceHandlingOption")?;
-    own_resources(&ctx, input.resource_owner.as_deref())?;
-    let (mut set, own) = policies_of(&ctx, &input.policy_source_arn).await?;
+    let (mut set, own) =
+        policies_of(&ctx, "SimulatePrincipalPolicy", &input.policy_source_arn).await?;
     for (index, text) in input.policy_input_list.iter().enumerate() {
         let name = format!("PolicyInputList.{}", index + 1);
         set.identity.push(NamedPolicy::new(name, parse(text, Kind::Identity)?));
@@ -68,6 +71,7 @@ pub(crate) async fn simulate_principal_policy(
         actions: input.action_names,
         resources: input.resource_arns,
         context: input.context_entries,
+        reach: reach(&ctx, input.resource_owner.as_deref(), input.caller_arn.as_deref())?,
     };
     let results = question.answers()?;
     let page = listing::page(results, input.marker.as_deref(), input.max_items, key)?;
@@ -90,11 +94,16 @@ pub(crate) async fn simulate_custom_policy(
     input: SimulateCustomPolicyInput,
 ) -> Result<SimulateCustomPolicyOutput> {
     access::require(&ctx, "SimulateCustomPolicy", "*", Keys::new()).await?;
-    let unsupported = !input.ordered_organization_policy_input_list.is_empty();
-    refuse(unsupported, "OrderedOrganizationPolicyInputList")?;
     refuse(input.resource_handling_option.is_some(), "ResourceHandlingOption")?;
-    own_resources(&ctx, input.resource_owner.as_deref())?;
     let mut set = PolicySet::default();
+    for (place, level) in input.ordered_organization_policy_input_list.iter().enumerate() {
+        let texts = level.service_control_policy_input_list.iter().enumerate();
+        let parsed = texts.map(|(index, text)| {
+            let name = format!("OrderedOrganizationPolicyInputList.{}.{}", place + 1, index + 1);
+            Ok(NamedPolicy::new(name, parse(text, Kind::Scp)?))
+        });
+        set.scps.push(parsed.collect::<Result<_>>()?);
+    }
     for (index, text) in input.policy_input_list.iter().enumerate() {
         let name = format!("PolicyInputList.{}", index + 1);
         set.identity.push(NamedPolicy::new(name, parse(text, Kind::Identity)?));
@@ -111,6 +120,7 @@ pub(crate) async fn simulate_custom_policy(
         actions: input.action_names,
         resources: input.resource_arns,
         context: input.context_entries,
+        reach: reach(&ctx, input.resource_owner.as_deref(), input.caller_arn.as_deref())?,
     };
     let results = question.answers()?;
     let page = listing::page(results, input.marker.as_deref(), input.max_items, key)?;
@@ -119,6 +129,52 @@ pub(crate) async fn simulate_custom_policy(
         is_truncated: Some(page.next.is_some()),
         marker: page.next,
     })
+}
+
+/// The condition keys that documents read.
+///
+/// AWS: GetContextKeysForCustomPolicy.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`].
+pub(crate) async fn get_context_keys_for_custom_policy(
+    ctx: Ctx,
+    input: GetContextKeysForCustomPolicyInput,
+) -> Result<GetContextKeysForCustomPolicyOutput> {
+    access::require(&ctx, "GetContextKeysForCustomPolicy", "*", Keys::new()).await?;
+    let policies = input.policy_input_list.iter().map(|text| parse(text, Kind::Identity));
+    let policies = policies.collect::<Result<Vec<_>>>()?;
+    Ok(GetContextKeysForCustomPolicyOutput { context_key_names: keys_of(policies.iter()) })
+}
+
+/// The condition keys that the policies of a user, group or role read, and further documents.
+///
+/// AWS: GetContextKeysForPrincipalPolicy.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`], [`Error::NoSuchEntity`].
+pub(crate) async fn get_context_keys_for_principal_policy(
+    ctx: Ctx,
+    input: GetContextKeysForPrincipalPolicyInput,
+) -> Result<GetContextKeysForPrincipalPolicyOutput> {
+    let action = "GetContextKeysForPrincipalPolicy";
+    let (set, _) = policies_of(&ctx, action, &input.policy_source_arn).await?;
+    let policies = input.policy_input_list.iter().map(|text| parse(text, Kind::Identity));
+    let policies = policies.collect::<Result<Vec<_>>>()?;
+    let own = set.identity.iter().map(|named| &*named.policy);
+    Ok(GetContextKeysForPrincipalPolicyOutput {
+        context_key_names: keys_of(own.chain(policies.iter())),
+    })
+}
+
+fn keys_of<'a>(policies: impl Iterator<Item = &'a Policy>) -> Vec<String> {
+    let mut keys: Vec<String> =
+        policies.flat_map(Policy::context_keys).map(str::to_owned).collect();
+    keys.sort();
+    keys.dedup();
+    keys
 }
 
 fn key((place, _): &(usize, EvaluationResult)) -> String {
@@ -132,11 +188,19 @@ fn refuse(present: bool, member: &str) -> Result<()> {
     Ok(())
 }
 
-/// Only resources of the caller's own account are simulated.
-fn own_resources(ctx: &Ctx, owner: Option<&str>) -> Result<()> {
-    let own = Arn::new("iam", "", &ctx.account, "root").to_string();
-    let other = owner.is_some_and(|owner| owner != own && owner != ctx.account.as_str());
-    refuse(other, "ResourceOwner of another account")
+/// Whether the simulated caller and the resources belong to one account.
+fn reach(ctx: &Ctx, owner: Option<&str>, caller: Option<&str>) -> Result<Reach> {
+    let Some(owner) = owner else { return Ok(Reach::SameAccount) };
+    let account = match owner.parse::<Arn>() {
+        Ok(arn) => arn.account,
+        Err(_) => owner.to_owned(),
+    };
+    if account.parse::<base::AccountId>().is_err() {
+        return Err(Error::InvalidInput(format!("{owner} is not an account.")));
+    }
+    let caller = caller.and_then(|arn| arn.parse::<Arn>().ok()).map(|arn| arn.account);
+    let own = caller.unwrap_or_else(|| ctx.account.to_string());
+    Ok(if own == account { Reach::SameAccount } else { Reach::CrossAccount })
 }
 
 fn parse(text: &str, kind: Kind) -> Result<Policy> {
@@ -181,14 +245,13 @@ fn source(arn: &Arn) -> Option<Source> {
 }
 
 /// The policies of the principal with `arn`, and who it is.
-async fn policies_of(ctx: &Ctx, arn: &str) -> Result<(PolicySet, Principal)> {
+async fn policies_of(ctx: &Ctx, action: &str, arn: &str) -> Result<(PolicySet, Principal)> {
     let invalid = || {
         Error::InvalidInput(format!(
             "Invalid Entity Arn: {arn} does not clearly define entity type and name."
         ))
     };
     let parsed: Arn = arn.parse().map_err(|_| invalid())?;
-    let action = "SimulatePrincipalPolicy";
     let principal = match source(&parsed).ok_or_else(invalid)? {
         Source::User(name) => {
             let user: User = access::existing(ctx, action, &name).await?;
@@ -219,7 +282,10 @@ impl Question {
         let mut context = Context::of(&self.principal);
         for entry in &self.context {
             let name = entry.context_key_name.as_deref().unwrap_or_default();
-            context.set_all(name, entry.context_key_values.iter().map(String::as_str));
+            match entry.context_key_values.as_slice() {
+                [one] => context.set(name, one.as_str()),
+                many => context.set_all(name, many.iter().map(String::as_str)),
+            }
         }
         let everything = ["*".to_owned()];
         let resources: &[String] =
@@ -238,8 +304,23 @@ impl Question {
         Ok(answers)
     }
 
+    /// The keys that the policies read and nobody gave.
+    fn missing(&self, context: &Context) -> Vec<String> {
+        let set = &self.set;
+        let policies = set.identity.iter().chain(&set.resource).chain(&set.boundary);
+        let mut missing: Vec<String> = policies
+            .chain(set.scps.iter().flatten())
+            .flat_map(|named| named.policy.context_keys())
+            .filter(|key| context.values(key).is_empty())
+            .map(str::to_owned)
+            .collect();
+        missing.sort();
+        missing.dedup();
+        missing
+    }
+
     fn answer(&self, request: &Request<'_>) -> EvaluationResult {
-        let decision = policy::evaluate(&self.set, request, Reach::SameAccount);
+        let decision = policy::evaluate(&self.set, request, self.reach);
         let (verdict, cause) = match &decision {
             Decision::Allow(cause) => (PolicyEvaluationDecisionType::Allowed, Some(cause)),
             Decision::ExplicitDeny(cause) => {
@@ -247,19 +328,25 @@ impl Question {
             }
             Decision::ImplicitDeny(_) => (PolicyEvaluationDecisionType::ImplicitDeny, None),
         };
-        let stopped_by_boundary = match &decision {
-            Decision::ImplicitDeny(layer) => *layer == Layer::Boundary,
-            Decision::ExplicitDeny(cause) => cause.layer == Layer::Boundary,
+        let stopped_by = |wanted: Layer| match &decision {
+            Decision::ImplicitDeny(layer) => *layer == wanted,
+            Decision::ExplicitDeny(cause) => cause.layer == wanted,
             Decision::Allow(_) => false,
         };
         EvaluationResult {
             eval_action_name: request.action.to_owned(),
             eval_resource_name: Some(request.resource.to_owned()),
             eval_decision: verdict,
+            missing_context_values: self.missing(request.context),
+            organizations_decision_detail: (!self.set.scps.is_empty()).then(|| {
+                OrganizationsDecisionDetail {
+                    allowed_by_organizations: Some(!stopped_by(Layer::Scp)),
+                }
+            }),
             matched_statements: cause.map(statement).into_iter().collect(),
             permissions_boundary_decision_detail: self.set.boundary.as_ref().map(|_| {
                 PermissionsBoundaryDecisionDetail {
-                    allowed_by_permissions_boundary: Some(!stopped_by_boundary),
+                    allowed_by_permissions_boundary: Some(!stopped_by(Layer::Boundary)),
                 }
             }),
             ..EvaluationResult::default()

@@ -134,6 +134,153 @@ pub(crate) struct Intent {
     pub(crate) before: BTreeSet<String>,
 }
 
+/// What somebody holds: a user, by its unique id so that a new name changes nothing, or under the
+/// account's id the root user.
+pub(crate) type HolderId = String;
+
+/// A virtual MFA device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MfaDevice {
+    pub(crate) serial: String,
+    /// The seed, sealed for the serial number.
+    pub(crate) seed: String,
+    pub(crate) created: Timestamp,
+    #[serde(default)]
+    pub(crate) holder: Option<HolderId>,
+    #[serde(default)]
+    pub(crate) enabled: Option<Timestamp>,
+    /// How many steps the device's clock is ahead.
+    #[serde(default)]
+    pub(crate) drift: i64,
+    /// The last step whose code was taken, and no step up to it is taken again.
+    #[serde(default)]
+    pub(crate) spent: i64,
+    pub(crate) tags: Tags,
+}
+
+/// A user's password, as a hash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LoginProfile {
+    pub(crate) holder: HolderId,
+    pub(crate) hash: String,
+    pub(crate) created: Timestamp,
+    pub(crate) changed: Timestamp,
+    pub(crate) reset_required: bool,
+    /// Hashes of earlier passwords, the newest last.
+    #[serde(default)]
+    pub(crate) earlier: Vec<String>,
+}
+
+/// What the account asks of passwords.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PasswordRules {
+    /// One row an account.
+    pub(crate) id: String,
+    pub(crate) length_min: i32,
+    pub(crate) symbols: bool,
+    pub(crate) numbers: bool,
+    pub(crate) uppercase: bool,
+    pub(crate) lowercase: bool,
+    pub(crate) users_may_change: bool,
+    pub(crate) age_max_days: Option<i32>,
+    pub(crate) reuse_prevention: Option<i32>,
+    pub(crate) hard_expiry: bool,
+}
+
+/// A SAML identity provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SamlIdp {
+    pub(crate) name: String,
+    pub(crate) uuid: String,
+    pub(crate) metadata: String,
+    pub(crate) created: Timestamp,
+    pub(crate) tags: Tags,
+}
+
+/// An OpenID Connect identity provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OidcIdp {
+    /// The issuer without its scheme.
+    pub(crate) issuer: String,
+    pub(crate) client_ids: Vec<String>,
+    pub(crate) thumbprints: Vec<String>,
+    pub(crate) created: Timestamp,
+    pub(crate) tags: Tags,
+}
+
+/// A certificate of a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServerCert {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) path: String,
+    pub(crate) body: String,
+    pub(crate) chain: Option<String>,
+    /// The private key, sealed for the id.
+    pub(crate) key: String,
+    pub(crate) uploaded: Timestamp,
+    pub(crate) expires: Timestamp,
+    pub(crate) tags: Tags,
+}
+
+/// A signing certificate or an SSH key of a user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PublicKey {
+    pub(crate) id: String,
+    pub(crate) holder: HolderId,
+    pub(crate) body: String,
+    #[serde(default)]
+    pub(crate) fingerprint: String,
+    pub(crate) active: bool,
+    pub(crate) uploaded: Timestamp,
+}
+
+/// A user name and password for one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServiceLogin {
+    pub(crate) id: String,
+    pub(crate) holder: HolderId,
+    pub(crate) service: String,
+    pub(crate) user_name: String,
+    pub(crate) hash: String,
+    pub(crate) active: bool,
+    pub(crate) created: Timestamp,
+    #[serde(default)]
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// A credential report or a report of last accesses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) id: String,
+    pub(crate) made: Timestamp,
+    /// The report, or for last accesses the ARN that it is about.
+    pub(crate) text: String,
+    /// Last accesses by action, too.
+    #[serde(default)]
+    pub(crate) actions: bool,
+}
+
+/// When a user or role last asked something of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Access {
+    /// The user's or role's unique id.
+    pub(crate) entity: String,
+    pub(crate) service: String,
+    pub(crate) at: Timestamp,
+    pub(crate) region: String,
+    #[serde(default)]
+    pub(crate) actions: BTreeMap<String, Timestamp>,
+}
+
+impl Record for Access {
+    type Key = (String, String);
+
+    fn key(&self) -> Self::Key {
+        (self.entity.clone(), self.service.clone())
+    }
+}
+
 /// An account's alias.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Alias {
@@ -165,6 +312,15 @@ keyed_by_text!(
     Deletion: id,
     Intent: token,
     Alias: alias,
+    MfaDevice: serial,
+    LoginProfile: holder,
+    PasswordRules: id,
+    SamlIdp: name,
+    OidcIdp: issuer,
+    ServerCert: name,
+    PublicKey: id,
+    ServiceLogin: id,
+    Report: id,
 );
 
 pub(crate) const USERS: Table<User> =
@@ -181,6 +337,31 @@ pub(crate) const DELETIONS: Table<Deletion> = Table::account("iam.role-deletions
 pub(crate) const INTENTS: Table<Intent> = Table::account("iam.stack-intents");
 pub(crate) const ALIASES: Table<Alias> =
     Table::global("iam.account-aliases").with_indexes(&[&ALIASES_BY_ACCOUNT]);
+
+pub(crate) const MFA_DEVICES: Table<MfaDevice> =
+    Table::account("iam.mfa-devices").with_indexes(&[&MFA_BY_HOLDER]);
+pub(crate) const LOGIN_PROFILES: Table<LoginProfile> = Table::account("iam.login-profiles");
+pub(crate) const PASSWORD_RULES: Table<PasswordRules> = Table::account("iam.password-policies");
+pub(crate) const SAML_IDPS: Table<SamlIdp> = Table::account("iam.saml-providers");
+pub(crate) const OIDC_IDPS: Table<OidcIdp> = Table::account("iam.oidc-providers");
+pub(crate) const SERVER_CERTS: Table<ServerCert> = Table::account("iam.server-certificates");
+pub(crate) const SIGNING_CERTS: Table<PublicKey> =
+    Table::account("iam.signing-certificates").with_indexes(&[&SIGNING_BY_HOLDER]);
+pub(crate) const SSH_KEYS: Table<PublicKey> =
+    Table::account("iam.ssh-public-keys").with_indexes(&[&SSH_BY_HOLDER]);
+pub(crate) const SERVICE_LOGINS: Table<ServiceLogin> =
+    Table::account("iam.service-credentials").with_indexes(&[&LOGINS_BY_HOLDER]);
+pub(crate) const REPORTS: Table<Report> = Table::account("iam.reports");
+pub(crate) const ACCESSES: Table<Access> = Table::account("iam.accesses");
+
+pub(crate) const MFA_BY_HOLDER: Index<MfaDevice, String> =
+    Index::new(|| MFA_DEVICES, "holder", |device| device.holder.iter().cloned().collect());
+pub(crate) const SIGNING_BY_HOLDER: Index<PublicKey, String> =
+    Index::new(|| SIGNING_CERTS, "holder", |key| vec![key.holder.clone()]);
+pub(crate) const SSH_BY_HOLDER: Index<PublicKey, String> =
+    Index::new(|| SSH_KEYS, "holder", |key| vec![key.holder.clone()]);
+pub(crate) const LOGINS_BY_HOLDER: Index<ServiceLogin, String> =
+    Index::new(|| SERVICE_LOGINS, "holder", |login| vec![login.holder.clone()]);
 
 // Names differ by more than case: the indexes hold them in lower case.
 pub(crate) const USERS_BY_NAME: Index<User, String> =

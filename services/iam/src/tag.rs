@@ -64,21 +64,44 @@ fn check(ctx: &Ctx, tags: &Tags) -> Result<()> {
     })
 }
 
+/// Sets tags beside those that are there.
+///
+/// # Errors
+///
+/// [`Error::LimitExceeded`].
+pub(crate) fn merge(tags: &mut Tags, wanted: &Tags) -> Result<()> {
+    for (key, value) in wanted {
+        tags.retain(|known, _| !same(known, key));
+        tags.insert(key.clone(), value.clone());
+    }
+    if tags.keys().filter(|key| !is_reserved(key)).count() > TAGS_MAX {
+        return Err(Error::LimitExceeded(format!(
+            "The number of tags has reached the maximum limit of {TAGS_MAX}."
+        )));
+    }
+    Ok(())
+}
+
+/// Takes tags away.
+pub(crate) fn cut(tags: &mut Tags, keys: &[String]) {
+    tags.retain(|known, _| !keys.iter().any(|key| same(known, key)));
+}
+
+/// A page of tags.
+///
+/// # Errors
+///
+/// [`Error::Validation`] for a marker that this region did not give out.
+pub(crate) fn page(tags: &Tags, marker: Option<&str>, max_items: Option<i32>) -> Result<Page<Tag>> {
+    listing::page(view(tags), marker, max_items, |tag| tag.key.clone())
+}
+
 async fn tag<E: Tagged>(ctx: &Ctx, name: &str, tags: &[Tag]) -> Result<()> {
     let wanted = from_request(ctx, tags)?;
     ctx.store
         .write(|tx| {
             let mut found: E = entity::get(tx, name)?;
-            for (key, value) in &wanted {
-                found.tags_mut().retain(|known, _| !same(known, key));
-                found.tags_mut().insert(key.clone(), value.clone());
-            }
-            let own = found.tags_mut().keys().filter(|key| !is_reserved(key)).count();
-            if own > TAGS_MAX {
-                return Err(Error::LimitExceeded(format!(
-                    "The number of tags has reached the maximum limit of {TAGS_MAX}."
-                )));
-            }
+            merge(found.tags_mut(), &wanted)?;
             Ok(tx.put(&E::TABLE, &found)?)
         })
         .await
@@ -88,7 +111,7 @@ async fn untag<E: Tagged>(ctx: &Ctx, name: &str, keys: &[String]) -> Result<()> 
     ctx.store
         .write(|tx| {
             let mut found: E = entity::get(tx, name)?;
-            found.tags_mut().retain(|known, _| !keys.iter().any(|key| same(known, key)));
+            cut(found.tags_mut(), keys);
             Ok(tx.put(&E::TABLE, &found)?)
         })
         .await

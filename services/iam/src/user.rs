@@ -8,13 +8,17 @@ use iam_api::{
     PermissionsBoundaryAttachmentType, UpdateUserInput, UpdateUserOutput,
 };
 use policy::Principal;
+use store::ReadTx;
 
 use crate::Ctx;
 use crate::access::{self, Keys};
 use crate::directory::unique_id;
 use crate::entity::{self, Entity, date};
 use crate::error::{Error, Result};
-use crate::store::{ACCOUNTS, KEYS, KEYS_BY_USER, Permissions, USERS, User};
+use crate::store::{
+    ACCOUNTS, KEYS, KEYS_BY_USER, LOGIN_PROFILES, LOGINS_BY_HOLDER, MFA_BY_HOLDER, Permissions,
+    SIGNING_BY_HOLDER, SSH_BY_HOLDER, USERS, User,
+};
 use crate::{listing, policy as managed_policy, tag};
 
 /// Where an entity lies that is made without a path.
@@ -191,6 +195,25 @@ pub(crate) async fn update_user(ctx: Ctx, input: UpdateUserInput) -> Result<Upda
     Ok(UpdateUserOutput {})
 }
 
+/// Refuses while a user has something to prove itself with.
+fn require_nothing_held(tx: &ReadTx<'_>, user: &User) -> Result<()> {
+    let id = user.id.as_str();
+    let left = if tx.contains(&LOGIN_PROFILES, id)? {
+        "delete login profile"
+    } else if tx.find_one(&MFA_BY_HOLDER, id)?.is_some() {
+        "delete MFA device"
+    } else if tx.find_one(&SIGNING_BY_HOLDER, id)?.is_some() {
+        "delete signing certificates"
+    } else if tx.find_one(&SSH_BY_HOLDER, id)?.is_some() {
+        "delete SSH public keys"
+    } else if tx.find_one(&LOGINS_BY_HOLDER, id)?.is_some() {
+        "delete service specific credentials"
+    } else {
+        return Ok(());
+    };
+    Err(Error::DeleteConflict(left))
+}
+
 /// Deletes a user that has nothing left.
 ///
 /// AWS: DeleteUser.
@@ -211,6 +234,7 @@ pub(crate) async fn delete_user(ctx: Ctx, input: DeleteUserInput) -> Result<Dele
             if tx.find_one(&KEYS_BY_USER, owner)?.is_some() {
                 return Err(Error::DeleteConflict("delete access keys"));
             }
+            require_nothing_held(tx, &user)?;
             tx.delete(&USERS, &user.name)?;
             Ok(())
         })

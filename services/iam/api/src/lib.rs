@@ -13,6 +13,22 @@ use protocol::{ByteStream, Bytes, Document, Timestamp, enumeration, operation, s
 pub const SERVICE: &str = "iam";
 
 structure! {
+    /// What `AddClientIDToOpenIDConnectProvider` is asked with.
+    pub struct AddClientIDToOpenIDConnectProviderInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+        client_id: String = "ClientID", required;
+    }
+}
+
+structure! {
+    /// What `AddClientIDToOpenIDConnectProvider` answers.
+    pub struct AddClientIDToOpenIDConnectProviderOutput {
+    }
+}
+
+operation!(AddClientIDToOpenIDConnectProviderInput => AddClientIDToOpenIDConnectProviderOutput, "AddClientIDToOpenIDConnectProvider");
+
+structure! {
     /// What `AddRoleToInstanceProfile` is asked with.
     pub struct AddRoleToInstanceProfileInput {
         instance_profile_name: String = "InstanceProfileName", required;
@@ -93,6 +109,22 @@ structure! {
 operation!(AttachUserPolicyInput => AttachUserPolicyOutput, "AttachUserPolicy");
 
 structure! {
+    /// What `ChangePassword` is asked with.
+    pub struct ChangePasswordInput {
+        old_password: String = "OldPassword", required;
+        new_password: String = "NewPassword", required;
+    }
+}
+
+structure! {
+    /// What `ChangePassword` answers.
+    pub struct ChangePasswordOutput {
+    }
+}
+
+operation!(ChangePasswordInput => ChangePasswordOutput, "ChangePassword");
+
+structure! {
     /// What `CreateAccessKey` is asked with.
     pub struct CreateAccessKeyInput {
         user_name: Option<String> = "UserName", optional;
@@ -159,6 +191,44 @@ structure! {
 operation!(CreateInstanceProfileInput => CreateInstanceProfileOutput, "CreateInstanceProfile");
 
 structure! {
+    /// What `CreateLoginProfile` is asked with.
+    pub struct CreateLoginProfileInput {
+        user_name: Option<String> = "UserName", optional;
+        password: Option<String> = "Password", optional;
+        password_reset_required: Option<bool> = "PasswordResetRequired", optional;
+    }
+}
+
+structure! {
+    /// What `CreateLoginProfile` answers.
+    pub struct CreateLoginProfileOutput {
+        login_profile: LoginProfile = "LoginProfile", required;
+    }
+}
+
+operation!(CreateLoginProfileInput => CreateLoginProfileOutput, "CreateLoginProfile");
+
+structure! {
+    /// What `CreateOpenIDConnectProvider` is asked with.
+    pub struct CreateOpenIDConnectProviderInput {
+        url: String = "Url", required;
+        client_id_list: Vec<String> = "ClientIDList", nonempty;
+        thumbprint_list: Vec<String> = "ThumbprintList", nonempty;
+        tags: Vec<Tag> = "Tags", nonempty;
+    }
+}
+
+structure! {
+    /// What `CreateOpenIDConnectProvider` answers.
+    pub struct CreateOpenIDConnectProviderOutput {
+        open_id_connect_provider_arn: Option<String> = "OpenIDConnectProviderArn", optional;
+        tags: Vec<Tag> = "Tags", always;
+    }
+}
+
+operation!(CreateOpenIDConnectProviderInput => CreateOpenIDConnectProviderOutput, "CreateOpenIDConnectProvider");
+
+structure! {
     /// What `CreatePolicy` is asked with.
     pub struct CreatePolicyInput {
         policy_name: String = "PolicyName", required;
@@ -219,6 +289,27 @@ structure! {
 operation!(CreateRoleInput => CreateRoleOutput, "CreateRole");
 
 structure! {
+    /// What `CreateSAMLProvider` is asked with.
+    pub struct CreateSAMLProviderInput {
+        saml_metadata_document: String = "SAMLMetadataDocument", required;
+        name: String = "Name", required;
+        tags: Vec<Tag> = "Tags", nonempty;
+        assertion_encryption_mode: Option<AssertionEncryptionModeType> = "AssertionEncryptionMode", optional;
+        add_private_key: Option<String> = "AddPrivateKey", optional;
+    }
+}
+
+structure! {
+    /// What `CreateSAMLProvider` answers.
+    pub struct CreateSAMLProviderOutput {
+        saml_provider_arn: Option<String> = "SAMLProviderArn", optional;
+        tags: Vec<Tag> = "Tags", always;
+    }
+}
+
+operation!(CreateSAMLProviderInput => CreateSAMLProviderOutput, "CreateSAMLProvider");
+
+structure! {
     /// What `CreateServiceLinkedRole` is asked with.
     pub struct CreateServiceLinkedRoleInput {
         aws_service_name: String = "AWSServiceName", required;
@@ -235,6 +326,24 @@ structure! {
 }
 
 operation!(CreateServiceLinkedRoleInput => CreateServiceLinkedRoleOutput, "CreateServiceLinkedRole");
+
+structure! {
+    /// What `CreateServiceSpecificCredential` is asked with.
+    pub struct CreateServiceSpecificCredentialInput {
+        user_name: String = "UserName", required;
+        service_name: String = "ServiceName", required;
+        credential_age_days: Option<i32> = "CredentialAgeDays", optional;
+    }
+}
+
+structure! {
+    /// What `CreateServiceSpecificCredential` answers.
+    pub struct CreateServiceSpecificCredentialOutput {
+        service_specific_credential: Option<ServiceSpecificCredential> = "ServiceSpecificCredential", optional;
+    }
+}
+
+operation!(CreateServiceSpecificCredentialInput => CreateServiceSpecificCredentialOutput, "CreateServiceSpecificCredential");
 
 structure! {
     /// What `CreateUser` is asked with.
@@ -254,6 +363,40 @@ structure! {
 }
 
 operation!(CreateUserInput => CreateUserOutput, "CreateUser");
+
+structure! {
+    /// What `CreateVirtualMFADevice` is asked with.
+    pub struct CreateVirtualMFADeviceInput {
+        path: Option<String> = "Path", optional;
+        virtual_mfa_device_name: String = "VirtualMFADeviceName", required;
+        tags: Vec<Tag> = "Tags", nonempty;
+    }
+}
+
+structure! {
+    /// What `CreateVirtualMFADevice` answers.
+    pub struct CreateVirtualMFADeviceOutput {
+        virtual_mfa_device: VirtualMFADevice = "VirtualMFADevice", required;
+    }
+}
+
+operation!(CreateVirtualMFADeviceInput => CreateVirtualMFADeviceOutput, "CreateVirtualMFADevice");
+
+structure! {
+    /// What `DeactivateMFADevice` is asked with.
+    pub struct DeactivateMFADeviceInput {
+        user_name: Option<String> = "UserName", optional;
+        serial_number: String = "SerialNumber", required;
+    }
+}
+
+structure! {
+    /// What `DeactivateMFADevice` answers.
+    pub struct DeactivateMFADeviceOutput {
+    }
+}
+
+operation!(DeactivateMFADeviceInput => DeactivateMFADeviceOutput, "DeactivateMFADevice");
 
 structure! {
     /// What `DeleteAccessKey` is asked with.
@@ -285,6 +428,20 @@ structure! {
 }
 
 operation!(DeleteAccountAliasInput => DeleteAccountAliasOutput, "DeleteAccountAlias");
+
+structure! {
+    /// What `DeleteAccountPasswordPolicy` is asked with.
+    pub struct DeleteAccountPasswordPolicyInput {
+    }
+}
+
+structure! {
+    /// What `DeleteAccountPasswordPolicy` answers.
+    pub struct DeleteAccountPasswordPolicyOutput {
+    }
+}
+
+operation!(DeleteAccountPasswordPolicyInput => DeleteAccountPasswordPolicyOutput, "DeleteAccountPasswordPolicy");
 
 structure! {
     /// What `DeleteGroup` is asked with.
@@ -331,6 +488,36 @@ structure! {
 }
 
 operation!(DeleteInstanceProfileInput => DeleteInstanceProfileOutput, "DeleteInstanceProfile");
+
+structure! {
+    /// What `DeleteLoginProfile` is asked with.
+    pub struct DeleteLoginProfileInput {
+        user_name: Option<String> = "UserName", optional;
+    }
+}
+
+structure! {
+    /// What `DeleteLoginProfile` answers.
+    pub struct DeleteLoginProfileOutput {
+    }
+}
+
+operation!(DeleteLoginProfileInput => DeleteLoginProfileOutput, "DeleteLoginProfile");
+
+structure! {
+    /// What `DeleteOpenIDConnectProvider` is asked with.
+    pub struct DeleteOpenIDConnectProviderInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+    }
+}
+
+structure! {
+    /// What `DeleteOpenIDConnectProvider` answers.
+    pub struct DeleteOpenIDConnectProviderOutput {
+    }
+}
+
+operation!(DeleteOpenIDConnectProviderInput => DeleteOpenIDConnectProviderOutput, "DeleteOpenIDConnectProvider");
 
 structure! {
     /// What `DeletePolicy` is asked with.
@@ -410,6 +597,52 @@ structure! {
 operation!(DeleteRolePolicyInput => DeleteRolePolicyOutput, "DeleteRolePolicy");
 
 structure! {
+    /// What `DeleteSAMLProvider` is asked with.
+    pub struct DeleteSAMLProviderInput {
+        saml_provider_arn: String = "SAMLProviderArn", required;
+    }
+}
+
+structure! {
+    /// What `DeleteSAMLProvider` answers.
+    pub struct DeleteSAMLProviderOutput {
+    }
+}
+
+operation!(DeleteSAMLProviderInput => DeleteSAMLProviderOutput, "DeleteSAMLProvider");
+
+structure! {
+    /// What `DeleteSSHPublicKey` is asked with.
+    pub struct DeleteSSHPublicKeyInput {
+        user_name: String = "UserName", required;
+        ssh_public_key_id: String = "SSHPublicKeyId", required;
+    }
+}
+
+structure! {
+    /// What `DeleteSSHPublicKey` answers.
+    pub struct DeleteSSHPublicKeyOutput {
+    }
+}
+
+operation!(DeleteSSHPublicKeyInput => DeleteSSHPublicKeyOutput, "DeleteSSHPublicKey");
+
+structure! {
+    /// What `DeleteServerCertificate` is asked with.
+    pub struct DeleteServerCertificateInput {
+        server_certificate_name: String = "ServerCertificateName", required;
+    }
+}
+
+structure! {
+    /// What `DeleteServerCertificate` answers.
+    pub struct DeleteServerCertificateOutput {
+    }
+}
+
+operation!(DeleteServerCertificateInput => DeleteServerCertificateOutput, "DeleteServerCertificate");
+
+structure! {
     /// What `DeleteServiceLinkedRole` is asked with.
     pub struct DeleteServiceLinkedRoleInput {
         role_name: String = "RoleName", required;
@@ -424,6 +657,38 @@ structure! {
 }
 
 operation!(DeleteServiceLinkedRoleInput => DeleteServiceLinkedRoleOutput, "DeleteServiceLinkedRole");
+
+structure! {
+    /// What `DeleteServiceSpecificCredential` is asked with.
+    pub struct DeleteServiceSpecificCredentialInput {
+        user_name: Option<String> = "UserName", optional;
+        service_specific_credential_id: String = "ServiceSpecificCredentialId", required;
+    }
+}
+
+structure! {
+    /// What `DeleteServiceSpecificCredential` answers.
+    pub struct DeleteServiceSpecificCredentialOutput {
+    }
+}
+
+operation!(DeleteServiceSpecificCredentialInput => DeleteServiceSpecificCredentialOutput, "DeleteServiceSpecificCredential");
+
+structure! {
+    /// What `DeleteSigningCertificate` is asked with.
+    pub struct DeleteSigningCertificateInput {
+        user_name: Option<String> = "UserName", optional;
+        certificate_id: String = "CertificateId", required;
+    }
+}
+
+structure! {
+    /// What `DeleteSigningCertificate` answers.
+    pub struct DeleteSigningCertificateOutput {
+    }
+}
+
+operation!(DeleteSigningCertificateInput => DeleteSigningCertificateOutput, "DeleteSigningCertificate");
 
 structure! {
     /// What `DeleteUser` is asked with.
@@ -470,6 +735,21 @@ structure! {
 }
 
 operation!(DeleteUserPolicyInput => DeleteUserPolicyOutput, "DeleteUserPolicy");
+
+structure! {
+    /// What `DeleteVirtualMFADevice` is asked with.
+    pub struct DeleteVirtualMFADeviceInput {
+        serial_number: String = "SerialNumber", required;
+    }
+}
+
+structure! {
+    /// What `DeleteVirtualMFADevice` answers.
+    pub struct DeleteVirtualMFADeviceOutput {
+    }
+}
+
+operation!(DeleteVirtualMFADeviceInput => DeleteVirtualMFADeviceOutput, "DeleteVirtualMFADevice");
 
 structure! {
     /// What `DetachGroupPolicy` is asked with.
@@ -520,6 +800,57 @@ structure! {
 operation!(DetachUserPolicyInput => DetachUserPolicyOutput, "DetachUserPolicy");
 
 structure! {
+    /// What `EnableMFADevice` is asked with.
+    pub struct EnableMFADeviceInput {
+        user_name: String = "UserName", required;
+        serial_number: String = "SerialNumber", required;
+        authentication_code1: String = "AuthenticationCode1", required;
+        authentication_code2: String = "AuthenticationCode2", required;
+    }
+}
+
+structure! {
+    /// What `EnableMFADevice` answers.
+    pub struct EnableMFADeviceOutput {
+    }
+}
+
+operation!(EnableMFADeviceInput => EnableMFADeviceOutput, "EnableMFADevice");
+
+structure! {
+    /// What `GenerateCredentialReport` is asked with.
+    pub struct GenerateCredentialReportInput {
+    }
+}
+
+structure! {
+    /// What `GenerateCredentialReport` answers.
+    pub struct GenerateCredentialReportOutput {
+        state: Option<ReportStateType> = "State", optional;
+        description: Option<String> = "Description", optional;
+    }
+}
+
+operation!(GenerateCredentialReportInput => GenerateCredentialReportOutput, "GenerateCredentialReport");
+
+structure! {
+    /// What `GenerateServiceLastAccessedDetails` is asked with.
+    pub struct GenerateServiceLastAccessedDetailsInput {
+        arn: String = "Arn", required;
+        granularity: Option<AccessAdvisorUsageGranularityType> = "Granularity", optional;
+    }
+}
+
+structure! {
+    /// What `GenerateServiceLastAccessedDetails` answers.
+    pub struct GenerateServiceLastAccessedDetailsOutput {
+        job_id: Option<String> = "JobId", optional;
+    }
+}
+
+operation!(GenerateServiceLastAccessedDetailsInput => GenerateServiceLastAccessedDetailsOutput, "GenerateServiceLastAccessedDetails");
+
+structure! {
     /// What `GetAccessKeyLastUsed` is asked with.
     pub struct GetAccessKeyLastUsedInput {
         access_key_id: String = "AccessKeyId", required;
@@ -560,6 +891,21 @@ structure! {
 operation!(GetAccountAuthorizationDetailsInput => GetAccountAuthorizationDetailsOutput, "GetAccountAuthorizationDetails");
 
 structure! {
+    /// What `GetAccountPasswordPolicy` is asked with.
+    pub struct GetAccountPasswordPolicyInput {
+    }
+}
+
+structure! {
+    /// What `GetAccountPasswordPolicy` answers.
+    pub struct GetAccountPasswordPolicyOutput {
+        password_policy: PasswordPolicy = "PasswordPolicy", required;
+    }
+}
+
+operation!(GetAccountPasswordPolicyInput => GetAccountPasswordPolicyOutput, "GetAccountPasswordPolicy");
+
+structure! {
     /// What `GetAccountSummary` is asked with.
     pub struct GetAccountSummaryInput {
     }
@@ -573,6 +919,56 @@ structure! {
 }
 
 operation!(GetAccountSummaryInput => GetAccountSummaryOutput, "GetAccountSummary");
+
+structure! {
+    /// What `GetContextKeysForCustomPolicy` is asked with.
+    pub struct GetContextKeysForCustomPolicyInput {
+        policy_input_list: Vec<String> = "PolicyInputList", required;
+    }
+}
+
+structure! {
+    /// What `GetContextKeysForCustomPolicy` answers.
+    pub struct GetContextKeysForCustomPolicyOutput {
+        context_key_names: Vec<String> = "ContextKeyNames", always;
+    }
+}
+
+operation!(GetContextKeysForCustomPolicyInput => GetContextKeysForCustomPolicyOutput, "GetContextKeysForCustomPolicy");
+
+structure! {
+    /// What `GetContextKeysForPrincipalPolicy` is asked with.
+    pub struct GetContextKeysForPrincipalPolicyInput {
+        policy_source_arn: String = "PolicySourceArn", required;
+        policy_input_list: Vec<String> = "PolicyInputList", nonempty;
+    }
+}
+
+structure! {
+    /// What `GetContextKeysForPrincipalPolicy` answers.
+    pub struct GetContextKeysForPrincipalPolicyOutput {
+        context_key_names: Vec<String> = "ContextKeyNames", always;
+    }
+}
+
+operation!(GetContextKeysForPrincipalPolicyInput => GetContextKeysForPrincipalPolicyOutput, "GetContextKeysForPrincipalPolicy");
+
+structure! {
+    /// What `GetCredentialReport` is asked with.
+    pub struct GetCredentialReportInput {
+    }
+}
+
+structure! {
+    /// What `GetCredentialReport` answers.
+    pub struct GetCredentialReportOutput {
+        content: Option<Bytes> = "Content", optional;
+        report_format: Option<ReportFormatType> = "ReportFormat", optional;
+        generated_time: Option<Timestamp> = "GeneratedTime", optional;
+    }
+}
+
+operation!(GetCredentialReportInput => GetCredentialReportOutput, "GetCredentialReport");
 
 structure! {
     /// What `GetGroup` is asked with.
@@ -629,6 +1025,62 @@ structure! {
 }
 
 operation!(GetInstanceProfileInput => GetInstanceProfileOutput, "GetInstanceProfile");
+
+structure! {
+    /// What `GetLoginProfile` is asked with.
+    pub struct GetLoginProfileInput {
+        user_name: Option<String> = "UserName", optional;
+    }
+}
+
+structure! {
+    /// What `GetLoginProfile` answers.
+    pub struct GetLoginProfileOutput {
+        login_profile: LoginProfile = "LoginProfile", required;
+    }
+}
+
+operation!(GetLoginProfileInput => GetLoginProfileOutput, "GetLoginProfile");
+
+structure! {
+    /// What `GetMFADevice` is asked with.
+    pub struct GetMFADeviceInput {
+        serial_number: String = "SerialNumber", required;
+        user_name: Option<String> = "UserName", optional;
+    }
+}
+
+structure! {
+    /// What `GetMFADevice` answers.
+    pub struct GetMFADeviceOutput {
+        user_name: Option<String> = "UserName", optional;
+        serial_number: String = "SerialNumber", required;
+        enable_date: Option<Timestamp> = "EnableDate", optional;
+        certifications: BTreeMap<String, String> = "Certifications", always;
+    }
+}
+
+operation!(GetMFADeviceInput => GetMFADeviceOutput, "GetMFADevice");
+
+structure! {
+    /// What `GetOpenIDConnectProvider` is asked with.
+    pub struct GetOpenIDConnectProviderInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+    }
+}
+
+structure! {
+    /// What `GetOpenIDConnectProvider` answers.
+    pub struct GetOpenIDConnectProviderOutput {
+        url: Option<String> = "Url", optional;
+        client_id_list: Vec<String> = "ClientIDList", always;
+        thumbprint_list: Vec<String> = "ThumbprintList", always;
+        create_date: Option<Timestamp> = "CreateDate", optional;
+        tags: Vec<Tag> = "Tags", always;
+    }
+}
+
+operation!(GetOpenIDConnectProviderInput => GetOpenIDConnectProviderOutput, "GetOpenIDConnectProvider");
 
 structure! {
     /// What `GetPolicy` is asked with.
@@ -697,6 +1149,112 @@ structure! {
 }
 
 operation!(GetRolePolicyInput => GetRolePolicyOutput, "GetRolePolicy");
+
+structure! {
+    /// What `GetSAMLProvider` is asked with.
+    pub struct GetSAMLProviderInput {
+        saml_provider_arn: String = "SAMLProviderArn", required;
+    }
+}
+
+structure! {
+    /// What `GetSAMLProvider` answers.
+    pub struct GetSAMLProviderOutput {
+        saml_provider_uuid: Option<String> = "SAMLProviderUUID", optional;
+        saml_metadata_document: Option<String> = "SAMLMetadataDocument", optional;
+        create_date: Option<Timestamp> = "CreateDate", optional;
+        valid_until: Option<Timestamp> = "ValidUntil", optional;
+        tags: Vec<Tag> = "Tags", always;
+        assertion_encryption_mode: Option<AssertionEncryptionModeType> = "AssertionEncryptionMode", optional;
+        private_key_list: Vec<SAMLPrivateKey> = "PrivateKeyList", always;
+    }
+}
+
+operation!(GetSAMLProviderInput => GetSAMLProviderOutput, "GetSAMLProvider");
+
+structure! {
+    /// What `GetSSHPublicKey` is asked with.
+    pub struct GetSSHPublicKeyInput {
+        user_name: String = "UserName", required;
+        ssh_public_key_id: String = "SSHPublicKeyId", required;
+        encoding: EncodingType = "Encoding", required;
+    }
+}
+
+structure! {
+    /// What `GetSSHPublicKey` answers.
+    pub struct GetSSHPublicKeyOutput {
+        ssh_public_key: Option<SSHPublicKey> = "SSHPublicKey", optional;
+    }
+}
+
+operation!(GetSSHPublicKeyInput => GetSSHPublicKeyOutput, "GetSSHPublicKey");
+
+structure! {
+    /// What `GetServerCertificate` is asked with.
+    pub struct GetServerCertificateInput {
+        server_certificate_name: String = "ServerCertificateName", required;
+    }
+}
+
+structure! {
+    /// What `GetServerCertificate` answers.
+    pub struct GetServerCertificateOutput {
+        server_certificate: ServerCertificate = "ServerCertificate", required;
+    }
+}
+
+operation!(GetServerCertificateInput => GetServerCertificateOutput, "GetServerCertificate");
+
+structure! {
+    /// What `GetServiceLastAccessedDetails` is asked with.
+    pub struct GetServiceLastAccessedDetailsInput {
+        job_id: String = "JobId", required;
+        max_items: Option<i32> = "MaxItems", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+structure! {
+    /// What `GetServiceLastAccessedDetails` answers.
+    pub struct GetServiceLastAccessedDetailsOutput {
+        job_status: JobStatusType = "JobStatus", required;
+        job_type: Option<AccessAdvisorUsageGranularityType> = "JobType", optional;
+        job_creation_date: Timestamp = "JobCreationDate", required;
+        services_last_accessed: Vec<ServiceLastAccessed> = "ServicesLastAccessed", required;
+        job_completion_date: Timestamp = "JobCompletionDate", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+        error: Option<ErrorDetails> = "Error", optional;
+    }
+}
+
+operation!(GetServiceLastAccessedDetailsInput => GetServiceLastAccessedDetailsOutput, "GetServiceLastAccessedDetails");
+
+structure! {
+    /// What `GetServiceLastAccessedDetailsWithEntities` is asked with.
+    pub struct GetServiceLastAccessedDetailsWithEntitiesInput {
+        job_id: String = "JobId", required;
+        service_namespace: String = "ServiceNamespace", required;
+        max_items: Option<i32> = "MaxItems", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+structure! {
+    /// What `GetServiceLastAccessedDetailsWithEntities` answers.
+    pub struct GetServiceLastAccessedDetailsWithEntitiesOutput {
+        job_status: JobStatusType = "JobStatus", required;
+        job_creation_date: Timestamp = "JobCreationDate", required;
+        job_completion_date: Timestamp = "JobCompletionDate", required;
+        entity_details_list: Vec<EntityDetails> = "EntityDetailsList", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+        error: Option<ErrorDetails> = "Error", optional;
+    }
+}
+
+operation!(GetServiceLastAccessedDetailsWithEntitiesInput => GetServiceLastAccessedDetailsWithEntitiesOutput, "GetServiceLastAccessedDetailsWithEntities");
 
 structure! {
     /// What `GetServiceLinkedRoleDeletionStatus` is asked with.
@@ -998,6 +1556,81 @@ structure! {
 operation!(ListInstanceProfilesForRoleInput => ListInstanceProfilesForRoleOutput, "ListInstanceProfilesForRole");
 
 structure! {
+    /// What `ListMFADeviceTags` is asked with.
+    pub struct ListMFADeviceTagsInput {
+        serial_number: String = "SerialNumber", required;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListMFADeviceTags` answers.
+    pub struct ListMFADeviceTagsOutput {
+        tags: Vec<Tag> = "Tags", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListMFADeviceTagsInput => ListMFADeviceTagsOutput, "ListMFADeviceTags");
+
+structure! {
+    /// What `ListMFADevices` is asked with.
+    pub struct ListMFADevicesInput {
+        user_name: Option<String> = "UserName", optional;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListMFADevices` answers.
+    pub struct ListMFADevicesOutput {
+        mfa_devices: Vec<MFADevice> = "MFADevices", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListMFADevicesInput => ListMFADevicesOutput, "ListMFADevices");
+
+structure! {
+    /// What `ListOpenIDConnectProviderTags` is asked with.
+    pub struct ListOpenIDConnectProviderTagsInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListOpenIDConnectProviderTags` answers.
+    pub struct ListOpenIDConnectProviderTagsOutput {
+        tags: Vec<Tag> = "Tags", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListOpenIDConnectProviderTagsInput => ListOpenIDConnectProviderTagsOutput, "ListOpenIDConnectProviderTags");
+
+structure! {
+    /// What `ListOpenIDConnectProviders` is asked with.
+    pub struct ListOpenIDConnectProvidersInput {
+    }
+}
+
+structure! {
+    /// What `ListOpenIDConnectProviders` answers.
+    pub struct ListOpenIDConnectProvidersOutput {
+        open_id_connect_provider_list: Vec<OpenIDConnectProviderListEntry> = "OpenIDConnectProviderList", always;
+    }
+}
+
+operation!(ListOpenIDConnectProvidersInput => ListOpenIDConnectProvidersOutput, "ListOpenIDConnectProviders");
+
+structure! {
     /// What `ListPolicies` is asked with.
     pub struct ListPoliciesInput {
         scope: Option<PolicyScopeType> = "Scope", optional;
@@ -1019,6 +1652,26 @@ structure! {
 }
 
 operation!(ListPoliciesInput => ListPoliciesOutput, "ListPolicies");
+
+structure! {
+    /// What `ListPoliciesGrantingServiceAccess` is asked with.
+    pub struct ListPoliciesGrantingServiceAccessInput {
+        marker: Option<String> = "Marker", optional;
+        arn: String = "Arn", required;
+        service_namespaces: Vec<String> = "ServiceNamespaces", required;
+    }
+}
+
+structure! {
+    /// What `ListPoliciesGrantingServiceAccess` answers.
+    pub struct ListPoliciesGrantingServiceAccessOutput {
+        policies_granting_service_access: Vec<ListPoliciesGrantingServiceAccessEntry> = "PoliciesGrantingServiceAccess", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListPoliciesGrantingServiceAccessInput => ListPoliciesGrantingServiceAccessOutput, "ListPoliciesGrantingServiceAccess");
 
 structure! {
     /// What `ListPolicyTags` is asked with.
@@ -1121,6 +1774,143 @@ structure! {
 operation!(ListRolesInput => ListRolesOutput, "ListRoles");
 
 structure! {
+    /// What `ListSAMLProviderTags` is asked with.
+    pub struct ListSAMLProviderTagsInput {
+        saml_provider_arn: String = "SAMLProviderArn", required;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListSAMLProviderTags` answers.
+    pub struct ListSAMLProviderTagsOutput {
+        tags: Vec<Tag> = "Tags", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListSAMLProviderTagsInput => ListSAMLProviderTagsOutput, "ListSAMLProviderTags");
+
+structure! {
+    /// What `ListSAMLProviders` is asked with.
+    pub struct ListSAMLProvidersInput {
+    }
+}
+
+structure! {
+    /// What `ListSAMLProviders` answers.
+    pub struct ListSAMLProvidersOutput {
+        saml_provider_list: Vec<SAMLProviderListEntry> = "SAMLProviderList", always;
+    }
+}
+
+operation!(ListSAMLProvidersInput => ListSAMLProvidersOutput, "ListSAMLProviders");
+
+structure! {
+    /// What `ListSSHPublicKeys` is asked with.
+    pub struct ListSSHPublicKeysInput {
+        user_name: Option<String> = "UserName", optional;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListSSHPublicKeys` answers.
+    pub struct ListSSHPublicKeysOutput {
+        ssh_public_keys: Vec<SSHPublicKeyMetadata> = "SSHPublicKeys", always;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListSSHPublicKeysInput => ListSSHPublicKeysOutput, "ListSSHPublicKeys");
+
+structure! {
+    /// What `ListServerCertificateTags` is asked with.
+    pub struct ListServerCertificateTagsInput {
+        server_certificate_name: String = "ServerCertificateName", required;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListServerCertificateTags` answers.
+    pub struct ListServerCertificateTagsOutput {
+        tags: Vec<Tag> = "Tags", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListServerCertificateTagsInput => ListServerCertificateTagsOutput, "ListServerCertificateTags");
+
+structure! {
+    /// What `ListServerCertificates` is asked with.
+    pub struct ListServerCertificatesInput {
+        path_prefix: Option<String> = "PathPrefix", optional;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListServerCertificates` answers.
+    pub struct ListServerCertificatesOutput {
+        server_certificate_metadata_list: Vec<ServerCertificateMetadata> = "ServerCertificateMetadataList", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListServerCertificatesInput => ListServerCertificatesOutput, "ListServerCertificates");
+
+structure! {
+    /// What `ListServiceSpecificCredentials` is asked with.
+    pub struct ListServiceSpecificCredentialsInput {
+        user_name: Option<String> = "UserName", optional;
+        service_name: Option<String> = "ServiceName", optional;
+        all_users: Option<bool> = "AllUsers", optional;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListServiceSpecificCredentials` answers.
+    pub struct ListServiceSpecificCredentialsOutput {
+        service_specific_credentials: Vec<ServiceSpecificCredentialMetadata> = "ServiceSpecificCredentials", always;
+        marker: Option<String> = "Marker", optional;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+    }
+}
+
+operation!(ListServiceSpecificCredentialsInput => ListServiceSpecificCredentialsOutput, "ListServiceSpecificCredentials");
+
+structure! {
+    /// What `ListSigningCertificates` is asked with.
+    pub struct ListSigningCertificatesInput {
+        user_name: Option<String> = "UserName", optional;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListSigningCertificates` answers.
+    pub struct ListSigningCertificatesOutput {
+        certificates: Vec<SigningCertificate> = "Certificates", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListSigningCertificatesInput => ListSigningCertificatesOutput, "ListSigningCertificates");
+
+structure! {
     /// What `ListUserPolicies` is asked with.
     pub struct ListUserPoliciesInput {
         user_name: String = "UserName", required;
@@ -1179,6 +1969,26 @@ structure! {
 }
 
 operation!(ListUsersInput => ListUsersOutput, "ListUsers");
+
+structure! {
+    /// What `ListVirtualMFADevices` is asked with.
+    pub struct ListVirtualMFADevicesInput {
+        assignment_status: Option<AssignmentStatusType> = "AssignmentStatus", optional;
+        marker: Option<String> = "Marker", optional;
+        max_items: Option<i32> = "MaxItems", optional;
+    }
+}
+
+structure! {
+    /// What `ListVirtualMFADevices` answers.
+    pub struct ListVirtualMFADevicesOutput {
+        virtual_mfa_devices: Vec<VirtualMFADevice> = "VirtualMFADevices", required;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        marker: Option<String> = "Marker", optional;
+    }
+}
+
+operation!(ListVirtualMFADevicesInput => ListVirtualMFADevicesOutput, "ListVirtualMFADevices");
 
 structure! {
     /// What `PutGroupPolicy` is asked with.
@@ -1264,6 +2074,22 @@ structure! {
 operation!(PutUserPolicyInput => PutUserPolicyOutput, "PutUserPolicy");
 
 structure! {
+    /// What `RemoveClientIDFromOpenIDConnectProvider` is asked with.
+    pub struct RemoveClientIDFromOpenIDConnectProviderInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+        client_id: String = "ClientID", required;
+    }
+}
+
+structure! {
+    /// What `RemoveClientIDFromOpenIDConnectProvider` answers.
+    pub struct RemoveClientIDFromOpenIDConnectProviderOutput {
+    }
+}
+
+operation!(RemoveClientIDFromOpenIDConnectProviderInput => RemoveClientIDFromOpenIDConnectProviderOutput, "RemoveClientIDFromOpenIDConnectProvider");
+
+structure! {
     /// What `RemoveRoleFromInstanceProfile` is asked with.
     pub struct RemoveRoleFromInstanceProfileInput {
         instance_profile_name: String = "InstanceProfileName", required;
@@ -1294,6 +2120,41 @@ structure! {
 }
 
 operation!(RemoveUserFromGroupInput => RemoveUserFromGroupOutput, "RemoveUserFromGroup");
+
+structure! {
+    /// What `ResetServiceSpecificCredential` is asked with.
+    pub struct ResetServiceSpecificCredentialInput {
+        user_name: Option<String> = "UserName", optional;
+        service_specific_credential_id: String = "ServiceSpecificCredentialId", required;
+    }
+}
+
+structure! {
+    /// What `ResetServiceSpecificCredential` answers.
+    pub struct ResetServiceSpecificCredentialOutput {
+        service_specific_credential: Option<ServiceSpecificCredential> = "ServiceSpecificCredential", optional;
+    }
+}
+
+operation!(ResetServiceSpecificCredentialInput => ResetServiceSpecificCredentialOutput, "ResetServiceSpecificCredential");
+
+structure! {
+    /// What `ResyncMFADevice` is asked with.
+    pub struct ResyncMFADeviceInput {
+        user_name: String = "UserName", required;
+        serial_number: String = "SerialNumber", required;
+        authentication_code1: String = "AuthenticationCode1", required;
+        authentication_code2: String = "AuthenticationCode2", required;
+    }
+}
+
+structure! {
+    /// What `ResyncMFADevice` answers.
+    pub struct ResyncMFADeviceOutput {
+    }
+}
+
+operation!(ResyncMFADeviceInput => ResyncMFADeviceOutput, "ResyncMFADevice");
 
 structure! {
     /// What `SetDefaultPolicyVersion` is asked with.
@@ -1387,6 +2248,38 @@ structure! {
 operation!(TagInstanceProfileInput => TagInstanceProfileOutput, "TagInstanceProfile");
 
 structure! {
+    /// What `TagMFADevice` is asked with.
+    pub struct TagMFADeviceInput {
+        serial_number: String = "SerialNumber", required;
+        tags: Vec<Tag> = "Tags", required;
+    }
+}
+
+structure! {
+    /// What `TagMFADevice` answers.
+    pub struct TagMFADeviceOutput {
+    }
+}
+
+operation!(TagMFADeviceInput => TagMFADeviceOutput, "TagMFADevice");
+
+structure! {
+    /// What `TagOpenIDConnectProvider` is asked with.
+    pub struct TagOpenIDConnectProviderInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+        tags: Vec<Tag> = "Tags", required;
+    }
+}
+
+structure! {
+    /// What `TagOpenIDConnectProvider` answers.
+    pub struct TagOpenIDConnectProviderOutput {
+    }
+}
+
+operation!(TagOpenIDConnectProviderInput => TagOpenIDConnectProviderOutput, "TagOpenIDConnectProvider");
+
+structure! {
     /// What `TagPolicy` is asked with.
     pub struct TagPolicyInput {
         policy_arn: String = "PolicyArn", required;
@@ -1417,6 +2310,38 @@ structure! {
 }
 
 operation!(TagRoleInput => TagRoleOutput, "TagRole");
+
+structure! {
+    /// What `TagSAMLProvider` is asked with.
+    pub struct TagSAMLProviderInput {
+        saml_provider_arn: String = "SAMLProviderArn", required;
+        tags: Vec<Tag> = "Tags", required;
+    }
+}
+
+structure! {
+    /// What `TagSAMLProvider` answers.
+    pub struct TagSAMLProviderOutput {
+    }
+}
+
+operation!(TagSAMLProviderInput => TagSAMLProviderOutput, "TagSAMLProvider");
+
+structure! {
+    /// What `TagServerCertificate` is asked with.
+    pub struct TagServerCertificateInput {
+        server_certificate_name: String = "ServerCertificateName", required;
+        tags: Vec<Tag> = "Tags", required;
+    }
+}
+
+structure! {
+    /// What `TagServerCertificate` answers.
+    pub struct TagServerCertificateOutput {
+    }
+}
+
+operation!(TagServerCertificateInput => TagServerCertificateOutput, "TagServerCertificate");
 
 structure! {
     /// What `TagUser` is asked with.
@@ -1451,6 +2376,38 @@ structure! {
 operation!(UntagInstanceProfileInput => UntagInstanceProfileOutput, "UntagInstanceProfile");
 
 structure! {
+    /// What `UntagMFADevice` is asked with.
+    pub struct UntagMFADeviceInput {
+        serial_number: String = "SerialNumber", required;
+        tag_keys: Vec<String> = "TagKeys", required;
+    }
+}
+
+structure! {
+    /// What `UntagMFADevice` answers.
+    pub struct UntagMFADeviceOutput {
+    }
+}
+
+operation!(UntagMFADeviceInput => UntagMFADeviceOutput, "UntagMFADevice");
+
+structure! {
+    /// What `UntagOpenIDConnectProvider` is asked with.
+    pub struct UntagOpenIDConnectProviderInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+        tag_keys: Vec<String> = "TagKeys", required;
+    }
+}
+
+structure! {
+    /// What `UntagOpenIDConnectProvider` answers.
+    pub struct UntagOpenIDConnectProviderOutput {
+    }
+}
+
+operation!(UntagOpenIDConnectProviderInput => UntagOpenIDConnectProviderOutput, "UntagOpenIDConnectProvider");
+
+structure! {
     /// What `UntagPolicy` is asked with.
     pub struct UntagPolicyInput {
         policy_arn: String = "PolicyArn", required;
@@ -1481,6 +2438,38 @@ structure! {
 }
 
 operation!(UntagRoleInput => UntagRoleOutput, "UntagRole");
+
+structure! {
+    /// What `UntagSAMLProvider` is asked with.
+    pub struct UntagSAMLProviderInput {
+        saml_provider_arn: String = "SAMLProviderArn", required;
+        tag_keys: Vec<String> = "TagKeys", required;
+    }
+}
+
+structure! {
+    /// What `UntagSAMLProvider` answers.
+    pub struct UntagSAMLProviderOutput {
+    }
+}
+
+operation!(UntagSAMLProviderInput => UntagSAMLProviderOutput, "UntagSAMLProvider");
+
+structure! {
+    /// What `UntagServerCertificate` is asked with.
+    pub struct UntagServerCertificateInput {
+        server_certificate_name: String = "ServerCertificateName", required;
+        tag_keys: Vec<String> = "TagKeys", required;
+    }
+}
+
+structure! {
+    /// What `UntagServerCertificate` answers.
+    pub struct UntagServerCertificateOutput {
+    }
+}
+
+operation!(UntagServerCertificateInput => UntagServerCertificateOutput, "UntagServerCertificate");
 
 structure! {
     /// What `UntagUser` is asked with.
@@ -1516,6 +2505,29 @@ structure! {
 operation!(UpdateAccessKeyInput => UpdateAccessKeyOutput, "UpdateAccessKey");
 
 structure! {
+    /// What `UpdateAccountPasswordPolicy` is asked with.
+    pub struct UpdateAccountPasswordPolicyInput {
+        minimum_password_length: Option<i32> = "MinimumPasswordLength", optional;
+        require_symbols: Option<bool> = "RequireSymbols", optional;
+        require_numbers: Option<bool> = "RequireNumbers", optional;
+        require_uppercase_characters: Option<bool> = "RequireUppercaseCharacters", optional;
+        require_lowercase_characters: Option<bool> = "RequireLowercaseCharacters", optional;
+        allow_users_to_change_password: Option<bool> = "AllowUsersToChangePassword", optional;
+        max_password_age: Option<i32> = "MaxPasswordAge", optional;
+        password_reuse_prevention: Option<i32> = "PasswordReusePrevention", optional;
+        hard_expiry: Option<bool> = "HardExpiry", optional;
+    }
+}
+
+structure! {
+    /// What `UpdateAccountPasswordPolicy` answers.
+    pub struct UpdateAccountPasswordPolicyOutput {
+    }
+}
+
+operation!(UpdateAccountPasswordPolicyInput => UpdateAccountPasswordPolicyOutput, "UpdateAccountPasswordPolicy");
+
+structure! {
     /// What `UpdateAssumeRolePolicy` is asked with.
     pub struct UpdateAssumeRolePolicyInput {
         role_name: String = "RoleName", required;
@@ -1547,6 +2559,39 @@ structure! {
 }
 
 operation!(UpdateGroupInput => UpdateGroupOutput, "UpdateGroup");
+
+structure! {
+    /// What `UpdateLoginProfile` is asked with.
+    pub struct UpdateLoginProfileInput {
+        user_name: String = "UserName", required;
+        password: Option<String> = "Password", optional;
+        password_reset_required: Option<bool> = "PasswordResetRequired", optional;
+    }
+}
+
+structure! {
+    /// What `UpdateLoginProfile` answers.
+    pub struct UpdateLoginProfileOutput {
+    }
+}
+
+operation!(UpdateLoginProfileInput => UpdateLoginProfileOutput, "UpdateLoginProfile");
+
+structure! {
+    /// What `UpdateOpenIDConnectProviderThumbprint` is asked with.
+    pub struct UpdateOpenIDConnectProviderThumbprintInput {
+        open_id_connect_provider_arn: String = "OpenIDConnectProviderArn", required;
+        thumbprint_list: Vec<String> = "ThumbprintList", required;
+    }
+}
+
+structure! {
+    /// What `UpdateOpenIDConnectProviderThumbprint` answers.
+    pub struct UpdateOpenIDConnectProviderThumbprintOutput {
+    }
+}
+
+operation!(UpdateOpenIDConnectProviderThumbprintInput => UpdateOpenIDConnectProviderThumbprintOutput, "UpdateOpenIDConnectProviderThumbprint");
 
 structure! {
     /// What `UpdateRole` is asked with.
@@ -1583,6 +2628,94 @@ structure! {
 operation!(UpdateRoleDescriptionInput => UpdateRoleDescriptionOutput, "UpdateRoleDescription");
 
 structure! {
+    /// What `UpdateSAMLProvider` is asked with.
+    pub struct UpdateSAMLProviderInput {
+        saml_metadata_document: Option<String> = "SAMLMetadataDocument", optional;
+        saml_provider_arn: String = "SAMLProviderArn", required;
+        assertion_encryption_mode: Option<AssertionEncryptionModeType> = "AssertionEncryptionMode", optional;
+        add_private_key: Option<String> = "AddPrivateKey", optional;
+        remove_private_key: Option<String> = "RemovePrivateKey", optional;
+    }
+}
+
+structure! {
+    /// What `UpdateSAMLProvider` answers.
+    pub struct UpdateSAMLProviderOutput {
+        saml_provider_arn: Option<String> = "SAMLProviderArn", optional;
+    }
+}
+
+operation!(UpdateSAMLProviderInput => UpdateSAMLProviderOutput, "UpdateSAMLProvider");
+
+structure! {
+    /// What `UpdateSSHPublicKey` is asked with.
+    pub struct UpdateSSHPublicKeyInput {
+        user_name: String = "UserName", required;
+        ssh_public_key_id: String = "SSHPublicKeyId", required;
+        status: StatusType = "Status", required;
+    }
+}
+
+structure! {
+    /// What `UpdateSSHPublicKey` answers.
+    pub struct UpdateSSHPublicKeyOutput {
+    }
+}
+
+operation!(UpdateSSHPublicKeyInput => UpdateSSHPublicKeyOutput, "UpdateSSHPublicKey");
+
+structure! {
+    /// What `UpdateServerCertificate` is asked with.
+    pub struct UpdateServerCertificateInput {
+        server_certificate_name: String = "ServerCertificateName", required;
+        new_path: Option<String> = "NewPath", optional;
+        new_server_certificate_name: Option<String> = "NewServerCertificateName", optional;
+    }
+}
+
+structure! {
+    /// What `UpdateServerCertificate` answers.
+    pub struct UpdateServerCertificateOutput {
+    }
+}
+
+operation!(UpdateServerCertificateInput => UpdateServerCertificateOutput, "UpdateServerCertificate");
+
+structure! {
+    /// What `UpdateServiceSpecificCredential` is asked with.
+    pub struct UpdateServiceSpecificCredentialInput {
+        user_name: Option<String> = "UserName", optional;
+        service_specific_credential_id: String = "ServiceSpecificCredentialId", required;
+        status: StatusType = "Status", required;
+    }
+}
+
+structure! {
+    /// What `UpdateServiceSpecificCredential` answers.
+    pub struct UpdateServiceSpecificCredentialOutput {
+    }
+}
+
+operation!(UpdateServiceSpecificCredentialInput => UpdateServiceSpecificCredentialOutput, "UpdateServiceSpecificCredential");
+
+structure! {
+    /// What `UpdateSigningCertificate` is asked with.
+    pub struct UpdateSigningCertificateInput {
+        user_name: Option<String> = "UserName", optional;
+        certificate_id: String = "CertificateId", required;
+        status: StatusType = "Status", required;
+    }
+}
+
+structure! {
+    /// What `UpdateSigningCertificate` answers.
+    pub struct UpdateSigningCertificateOutput {
+    }
+}
+
+operation!(UpdateSigningCertificateInput => UpdateSigningCertificateOutput, "UpdateSigningCertificate");
+
+structure! {
     /// What `UpdateUser` is asked with.
     pub struct UpdateUserInput {
         user_name: String = "UserName", required;
@@ -1598,6 +2731,70 @@ structure! {
 }
 
 operation!(UpdateUserInput => UpdateUserOutput, "UpdateUser");
+
+structure! {
+    /// What `UploadSSHPublicKey` is asked with.
+    pub struct UploadSSHPublicKeyInput {
+        user_name: String = "UserName", required;
+        ssh_public_key_body: String = "SSHPublicKeyBody", required;
+    }
+}
+
+structure! {
+    /// What `UploadSSHPublicKey` answers.
+    pub struct UploadSSHPublicKeyOutput {
+        ssh_public_key: Option<SSHPublicKey> = "SSHPublicKey", optional;
+    }
+}
+
+operation!(UploadSSHPublicKeyInput => UploadSSHPublicKeyOutput, "UploadSSHPublicKey");
+
+structure! {
+    /// What `UploadServerCertificate` is asked with.
+    pub struct UploadServerCertificateInput {
+        path: Option<String> = "Path", optional;
+        server_certificate_name: String = "ServerCertificateName", required;
+        certificate_body: String = "CertificateBody", required;
+        private_key: String = "PrivateKey", required;
+        certificate_chain: Option<String> = "CertificateChain", optional;
+        tags: Vec<Tag> = "Tags", nonempty;
+    }
+}
+
+structure! {
+    /// What `UploadServerCertificate` answers.
+    pub struct UploadServerCertificateOutput {
+        server_certificate_metadata: Option<ServerCertificateMetadata> = "ServerCertificateMetadata", optional;
+        tags: Vec<Tag> = "Tags", always;
+    }
+}
+
+operation!(UploadServerCertificateInput => UploadServerCertificateOutput, "UploadServerCertificate");
+
+structure! {
+    /// What `UploadSigningCertificate` is asked with.
+    pub struct UploadSigningCertificateInput {
+        user_name: Option<String> = "UserName", optional;
+        certificate_body: String = "CertificateBody", required;
+    }
+}
+
+structure! {
+    /// What `UploadSigningCertificate` answers.
+    pub struct UploadSigningCertificateOutput {
+        certificate: SigningCertificate = "Certificate", required;
+    }
+}
+
+operation!(UploadSigningCertificateInput => UploadSigningCertificateOutput, "UploadSigningCertificate");
+
+enumeration! {
+    /// AWS: AccessAdvisorUsageGranularityType.
+    pub enum AccessAdvisorUsageGranularityType {
+        ServiceLevel = "SERVICE_LEVEL",
+        ActionLevel = "ACTION_LEVEL",
+    }
+}
 
 structure! {
     /// AWS: AccessKey.
@@ -1699,6 +2896,25 @@ enumeration! {
     }
 }
 
+structure! {
+    /// AWS: EntityDetails.
+    pub struct EntityDetails {
+        entity_info: EntityInfo = "EntityInfo", required;
+        last_authenticated: Option<Timestamp> = "LastAuthenticated", optional;
+    }
+}
+
+structure! {
+    /// AWS: EntityInfo.
+    pub struct EntityInfo {
+        arn: String = "Arn", required;
+        name: String = "Name", required;
+        type_: PolicyOwnerEntityType = "Type", required;
+        id: String = "Id", required;
+        path: Option<String> = "Path", optional;
+    }
+}
+
 enumeration! {
     /// AWS: EntityType.
     pub enum EntityType {
@@ -1707,6 +2923,14 @@ enumeration! {
         Group = "Group",
         LocalManagedPolicy = "LocalManagedPolicy",
         AWSManagedPolicy = "AWSManagedPolicy",
+    }
+}
+
+structure! {
+    /// AWS: ErrorDetails.
+    pub struct ErrorDetails {
+        message: String = "Message", required;
+        code: String = "Code", required;
     }
 }
 
@@ -1772,6 +2996,32 @@ structure! {
 }
 
 structure! {
+    /// AWS: ListPoliciesGrantingServiceAccessEntry.
+    pub struct ListPoliciesGrantingServiceAccessEntry {
+        service_namespace: Option<String> = "ServiceNamespace", optional;
+        policies: Vec<PolicyGrantingServiceAccess> = "Policies", always;
+    }
+}
+
+structure! {
+    /// AWS: LoginProfile.
+    pub struct LoginProfile {
+        user_name: String = "UserName", required;
+        create_date: Timestamp = "CreateDate", required;
+        password_reset_required: Option<bool> = "PasswordResetRequired", optional;
+    }
+}
+
+structure! {
+    /// AWS: MFADevice.
+    pub struct MFADevice {
+        user_name: String = "UserName", required;
+        serial_number: String = "SerialNumber", required;
+        enable_date: Timestamp = "EnableDate", required;
+    }
+}
+
+structure! {
     /// AWS: ManagedPolicyDetail.
     pub struct ManagedPolicyDetail {
         policy_name: Option<String> = "PolicyName", optional;
@@ -1790,6 +3040,13 @@ structure! {
 }
 
 structure! {
+    /// AWS: OpenIDConnectProviderListEntry.
+    pub struct OpenIDConnectProviderListEntry {
+        arn: Option<String> = "Arn", optional;
+    }
+}
+
+structure! {
     /// AWS: OrderedOrganizationPolicyType.
     pub struct OrderedOrganizationPolicyType {
         service_control_policy_input_list: Vec<String> = "ServiceControlPolicyInputList", nonempty;
@@ -1800,6 +3057,22 @@ structure! {
     /// AWS: OrganizationsDecisionDetail.
     pub struct OrganizationsDecisionDetail {
         allowed_by_organizations: Option<bool> = "AllowedByOrganizations", optional;
+    }
+}
+
+structure! {
+    /// AWS: PasswordPolicy.
+    pub struct PasswordPolicy {
+        minimum_password_length: Option<i32> = "MinimumPasswordLength", optional;
+        require_symbols: Option<bool> = "RequireSymbols", optional;
+        require_numbers: Option<bool> = "RequireNumbers", optional;
+        require_uppercase_characters: Option<bool> = "RequireUppercaseCharacters", optional;
+        require_lowercase_characters: Option<bool> = "RequireLowercaseCharacters", optional;
+        allow_users_to_change_password: Option<bool> = "AllowUsersToChangePassword", optional;
+        expire_passwords: Option<bool> = "ExpirePasswords", optional;
+        max_password_age: Option<i32> = "MaxPasswordAge", optional;
+        password_reuse_prevention: Option<i32> = "PasswordReusePrevention", optional;
+        hard_expiry: Option<bool> = "HardExpiry", optional;
     }
 }
 
@@ -1849,6 +3122,17 @@ enumeration! {
         Allowed = "allowed",
         ExplicitDeny = "explicitDeny",
         ImplicitDeny = "implicitDeny",
+    }
+}
+
+structure! {
+    /// AWS: PolicyGrantingServiceAccess.
+    pub struct PolicyGrantingServiceAccess {
+        policy_name: String = "PolicyName", required;
+        policy_type: PolicyType = "PolicyType", required;
+        policy_arn: Option<String> = "PolicyArn", optional;
+        entity_type: Option<PolicyOwnerEntityType> = "EntityType", optional;
+        entity_name: Option<String> = "EntityName", optional;
     }
 }
 
@@ -1936,6 +3220,22 @@ structure! {
     }
 }
 
+enumeration! {
+    /// AWS: ReportFormatType.
+    pub enum ReportFormatType {
+        TextCsv = "text/csv",
+    }
+}
+
+enumeration! {
+    /// AWS: ReportStateType.
+    pub enum ReportStateType {
+        Started = "STARTED",
+        Inprogress = "INPROGRESS",
+        Complete = "COMPLETE",
+    }
+}
+
 structure! {
     /// AWS: ResourceSpecificResult.
     pub struct ResourceSpecificResult {
@@ -2001,6 +3301,121 @@ structure! {
 }
 
 structure! {
+    /// AWS: SAMLPrivateKey.
+    pub struct SAMLPrivateKey {
+        key_id: Option<String> = "KeyId", optional;
+        timestamp: Option<Timestamp> = "Timestamp", optional;
+    }
+}
+
+structure! {
+    /// AWS: SAMLProviderListEntry.
+    pub struct SAMLProviderListEntry {
+        arn: Option<String> = "Arn", optional;
+        valid_until: Option<Timestamp> = "ValidUntil", optional;
+        create_date: Option<Timestamp> = "CreateDate", optional;
+    }
+}
+
+structure! {
+    /// AWS: SSHPublicKey.
+    pub struct SSHPublicKey {
+        user_name: String = "UserName", required;
+        ssh_public_key_id: String = "SSHPublicKeyId", required;
+        fingerprint: String = "Fingerprint", required;
+        ssh_public_key_body: String = "SSHPublicKeyBody", required;
+        status: StatusType = "Status", required;
+        upload_date: Option<Timestamp> = "UploadDate", optional;
+    }
+}
+
+structure! {
+    /// AWS: SSHPublicKeyMetadata.
+    pub struct SSHPublicKeyMetadata {
+        user_name: String = "UserName", required;
+        ssh_public_key_id: String = "SSHPublicKeyId", required;
+        status: StatusType = "Status", required;
+        upload_date: Timestamp = "UploadDate", required;
+    }
+}
+
+structure! {
+    /// AWS: ServerCertificate.
+    pub struct ServerCertificate {
+        server_certificate_metadata: ServerCertificateMetadata = "ServerCertificateMetadata", required;
+        certificate_body: String = "CertificateBody", required;
+        certificate_chain: Option<String> = "CertificateChain", optional;
+        tags: Vec<Tag> = "Tags", always;
+    }
+}
+
+structure! {
+    /// AWS: ServerCertificateMetadata.
+    pub struct ServerCertificateMetadata {
+        path: String = "Path", required;
+        server_certificate_name: String = "ServerCertificateName", required;
+        server_certificate_id: String = "ServerCertificateId", required;
+        arn: String = "Arn", required;
+        upload_date: Option<Timestamp> = "UploadDate", optional;
+        expiration: Option<Timestamp> = "Expiration", optional;
+    }
+}
+
+structure! {
+    /// AWS: ServiceLastAccessed.
+    pub struct ServiceLastAccessed {
+        service_name: String = "ServiceName", required;
+        last_authenticated: Option<Timestamp> = "LastAuthenticated", optional;
+        service_namespace: String = "ServiceNamespace", required;
+        last_authenticated_entity: Option<String> = "LastAuthenticatedEntity", optional;
+        last_authenticated_region: Option<String> = "LastAuthenticatedRegion", optional;
+        total_authenticated_entities: Option<i32> = "TotalAuthenticatedEntities", optional;
+        tracked_actions_last_accessed: Vec<TrackedActionLastAccessed> = "TrackedActionsLastAccessed", always;
+    }
+}
+
+structure! {
+    /// AWS: ServiceSpecificCredential.
+    pub struct ServiceSpecificCredential {
+        create_date: Timestamp = "CreateDate", required;
+        expiration_date: Option<Timestamp> = "ExpirationDate", optional;
+        service_name: String = "ServiceName", required;
+        service_user_name: Option<String> = "ServiceUserName", optional;
+        service_password: Option<String> = "ServicePassword", optional;
+        service_credential_alias: Option<String> = "ServiceCredentialAlias", optional;
+        service_credential_secret: Option<String> = "ServiceCredentialSecret", optional;
+        service_specific_credential_id: String = "ServiceSpecificCredentialId", required;
+        user_name: String = "UserName", required;
+        status: StatusType = "Status", required;
+    }
+}
+
+structure! {
+    /// AWS: ServiceSpecificCredentialMetadata.
+    pub struct ServiceSpecificCredentialMetadata {
+        user_name: String = "UserName", required;
+        status: StatusType = "Status", required;
+        service_user_name: Option<String> = "ServiceUserName", optional;
+        service_credential_alias: Option<String> = "ServiceCredentialAlias", optional;
+        create_date: Timestamp = "CreateDate", required;
+        expiration_date: Option<Timestamp> = "ExpirationDate", optional;
+        service_specific_credential_id: String = "ServiceSpecificCredentialId", required;
+        service_name: String = "ServiceName", required;
+    }
+}
+
+structure! {
+    /// AWS: SigningCertificate.
+    pub struct SigningCertificate {
+        user_name: String = "UserName", required;
+        certificate_id: String = "CertificateId", required;
+        certificate_body: String = "CertificateBody", required;
+        status: StatusType = "Status", required;
+        upload_date: Option<Timestamp> = "UploadDate", optional;
+    }
+}
+
+structure! {
     /// AWS: SourceRoleTemplate.
     pub struct SourceRoleTemplate {
         template_arn: String = "TemplateArn", required;
@@ -2023,6 +3438,16 @@ structure! {
     pub struct Tag {
         key: String = "Key", required;
         value: String = "Value", required;
+    }
+}
+
+structure! {
+    /// AWS: TrackedActionLastAccessed.
+    pub struct TrackedActionLastAccessed {
+        action_name: Option<String> = "ActionName", optional;
+        last_accessed_entity: Option<String> = "LastAccessedEntity", optional;
+        last_accessed_time: Option<Timestamp> = "LastAccessedTime", optional;
+        last_accessed_region: Option<String> = "LastAccessedRegion", optional;
     }
 }
 
@@ -2056,12 +3481,75 @@ structure! {
     }
 }
 
+structure! {
+    /// AWS: VirtualMFADevice.
+    pub struct VirtualMFADevice {
+        serial_number: String = "SerialNumber", required;
+        base32_string_seed: Option<Bytes> = "Base32StringSeed", optional;
+        qr_code_png: Option<Bytes> = "QRCodePNG", optional;
+        user: Option<User> = "User", optional;
+        enable_date: Option<Timestamp> = "EnableDate", optional;
+        tags: Vec<Tag> = "Tags", always;
+    }
+}
+
+enumeration! {
+    /// AWS: assertionEncryptionModeType.
+    pub enum AssertionEncryptionModeType {
+        Required = "Required",
+        Allowed = "Allowed",
+    }
+}
+
+enumeration! {
+    /// AWS: assignmentStatusType.
+    pub enum AssignmentStatusType {
+        Assigned = "Assigned",
+        Unassigned = "Unassigned",
+        Any = "Any",
+    }
+}
+
+enumeration! {
+    /// AWS: encodingType.
+    pub enum EncodingType {
+        Ssh = "SSH",
+        Pem = "PEM",
+    }
+}
+
+enumeration! {
+    /// AWS: jobStatusType.
+    pub enum JobStatusType {
+        InProgress = "IN_PROGRESS",
+        Completed = "COMPLETED",
+        Failed = "FAILED",
+    }
+}
+
+enumeration! {
+    /// AWS: policyOwnerEntityType.
+    pub enum PolicyOwnerEntityType {
+        User = "USER",
+        Role = "ROLE",
+        Group = "GROUP",
+    }
+}
+
 enumeration! {
     /// AWS: policyScopeType.
     pub enum PolicyScopeType {
         All = "All",
         Aws = "AWS",
         Local = "Local",
+    }
+}
+
+enumeration! {
+    /// AWS: policyType.
+    pub enum PolicyType {
+        Inline = "INLINE",
+        Managed = "MANAGED",
     }
 }
 
@@ -2077,16 +3565,33 @@ enumeration! {
 /// The errors that these operations are modelled with.
 pub mod error {
     pub const CONCURRENT_MODIFICATION_EXCEPTION: &str = "ConcurrentModificationException";
+    pub const CREDENTIAL_REPORT_EXPIRED_EXCEPTION: &str = "CredentialReportExpiredException";
+    pub const CREDENTIAL_REPORT_NOT_PRESENT_EXCEPTION: &str = "CredentialReportNotPresentException";
+    pub const CREDENTIAL_REPORT_NOT_READY_EXCEPTION: &str = "CredentialReportNotReadyException";
     pub const DELETE_CONFLICT_EXCEPTION: &str = "DeleteConflictException";
+    pub const DUPLICATE_CERTIFICATE_EXCEPTION: &str = "DuplicateCertificateException";
+    pub const DUPLICATE_SSH_PUBLIC_KEY_EXCEPTION: &str = "DuplicateSSHPublicKeyException";
     pub const ENTITY_ALREADY_EXISTS_EXCEPTION: &str = "EntityAlreadyExistsException";
     pub const ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION: &str =
         "EntityTemporarilyUnmodifiableException";
+    pub const INVALID_AUTHENTICATION_CODE_EXCEPTION: &str = "InvalidAuthenticationCodeException";
+    pub const INVALID_CERTIFICATE_EXCEPTION: &str = "InvalidCertificateException";
     pub const INVALID_INPUT_EXCEPTION: &str = "InvalidInputException";
+    pub const INVALID_PUBLIC_KEY_EXCEPTION: &str = "InvalidPublicKeyException";
+    pub const INVALID_USER_TYPE_EXCEPTION: &str = "InvalidUserTypeException";
+    pub const KEY_PAIR_MISMATCH_EXCEPTION: &str = "KeyPairMismatchException";
     pub const LIMIT_EXCEEDED_EXCEPTION: &str = "LimitExceededException";
+    pub const MALFORMED_CERTIFICATE_EXCEPTION: &str = "MalformedCertificateException";
     pub const MALFORMED_POLICY_DOCUMENT_EXCEPTION: &str = "MalformedPolicyDocumentException";
     pub const NO_SUCH_ENTITY_EXCEPTION: &str = "NoSuchEntityException";
+    pub const OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION: &str =
+        "OpenIdIdpCommunicationErrorException";
+    pub const PASSWORD_POLICY_VIOLATION_EXCEPTION: &str = "PasswordPolicyViolationException";
     pub const POLICY_EVALUATION_EXCEPTION: &str = "PolicyEvaluationException";
     pub const POLICY_NOT_ATTACHABLE_EXCEPTION: &str = "PolicyNotAttachableException";
     pub const SERVICE_FAILURE_EXCEPTION: &str = "ServiceFailureException";
+    pub const SERVICE_NOT_SUPPORTED_EXCEPTION: &str = "ServiceNotSupportedException";
     pub const UNMODIFIABLE_ENTITY_EXCEPTION: &str = "UnmodifiableEntityException";
+    pub const UNRECOGNIZED_PUBLIC_KEY_ENCODING_EXCEPTION: &str =
+        "UnrecognizedPublicKeyEncodingException";
 }
