@@ -18,6 +18,18 @@ pub(crate) enum Error {
     Validation(String),
     #[error("{0}")]
     Unsupported(String),
+    #[error("{0}")]
+    InvalidParameterValue(String),
+    #[error("Packed size of session tags consumes {0}% of allotted space.")]
+    PackedPolicyTooLarge(usize),
+    #[error("The message is not a valid encoded authorization message.")]
+    InvalidAuthorizationMessage,
+    #[error("{0}")]
+    InvalidIdentityToken(String),
+    #[error("{0}")]
+    IdpCommunication(String),
+    #[error("{0}")]
+    ExpiredToken(String),
     #[error(transparent)]
     Inside(#[from] ServiceError),
 }
@@ -31,6 +43,18 @@ impl From<Error> for ServiceError {
                 modelled(shape::MALFORMED_POLICY_DOCUMENT_EXCEPTION, text)
             }
             Error::DurationTooLong(_) | Error::Validation(_) => Self::new("ValidationError", text),
+            Error::InvalidParameterValue(_) => Self::new("InvalidParameterValue", text),
+            Error::PackedPolicyTooLarge(_) => {
+                modelled(shape::PACKED_POLICY_TOO_LARGE_EXCEPTION, text)
+            }
+            Error::InvalidAuthorizationMessage => {
+                modelled(shape::INVALID_AUTHORIZATION_MESSAGE_EXCEPTION, text)
+            }
+            Error::InvalidIdentityToken(_) => {
+                modelled(shape::INVALID_IDENTITY_TOKEN_EXCEPTION, text)
+            }
+            Error::IdpCommunication(_) => modelled(shape::IDP_COMMUNICATION_ERROR_EXCEPTION, text),
+            Error::ExpiredToken(_) => modelled(shape::EXPIRED_TOKEN_EXCEPTION, text),
             Error::Unsupported(_) => Self::new("NotImplemented", text).status(501),
             Error::Inside(inside) => inside,
         }

@@ -4,9 +4,14 @@
 
 mod access;
 mod error;
+mod federation;
 mod identity;
+mod issuer;
+mod jwt;
+mod message;
 mod session;
 mod store;
+mod tags;
 
 use kernel::Service;
 
@@ -18,4 +23,7 @@ pub fn service() -> Service {
         .operation(identity::get_access_key_info)
         .operation(session::assume_role)
         .operation(session::get_session_token)
+        .operation(federation::get_federation_token)
+        .operation(federation::assume_role_with_web_identity)
+        .operation(message::decode_authorization_message)
 }

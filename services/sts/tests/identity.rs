@@ -71,9 +71,11 @@ async fn a_role_that_does_not_trust_the_caller_cannot_be_assumed() {
         role_session_name: "session".to_owned(),
         ..AssumeRoleInput::default()
     };
-    let error = cloud.root().call(input).await.unwrap_err();
+    let error = cloud.nobody().call(input.clone()).await.unwrap_err();
     assert_eq!(error.code, "AccessDenied");
     assert!(error.message.contains("sts:AssumeRole on resource"), "{}", error.message);
+    let error = cloud.root().call(input).await.unwrap_err();
+    assert_eq!(error.message, "Roles may not be assumed by root accounts.");
 }
 
 #[tokio::test]

@@ -46,6 +46,53 @@ structure! {
 operation!(AssumeRoleInput => AssumeRoleOutput, "AssumeRole");
 
 structure! {
+    /// What `AssumeRoleWithWebIdentity` is asked with.
+    pub struct AssumeRoleWithWebIdentityInput {
+        role_arn: String = "RoleArn", required;
+        role_session_name: String = "RoleSessionName", required;
+        web_identity_token: String = "WebIdentityToken", required;
+        provider_id: Option<String> = "ProviderId", optional;
+        policy_arns: Vec<PolicyDescriptorType> = "PolicyArns", nonempty;
+        policy: Option<String> = "Policy", optional;
+        duration_seconds: Option<i32> = "DurationSeconds", optional;
+        minimum_session_token_size: Option<i32> = "MinimumSessionTokenSize", optional;
+    }
+}
+
+structure! {
+    /// What `AssumeRoleWithWebIdentity` answers.
+    pub struct AssumeRoleWithWebIdentityOutput {
+        credentials: Option<Credentials> = "Credentials", optional;
+        subject_from_web_identity_token: Option<String> = "SubjectFromWebIdentityToken", optional;
+        assumed_role_user: Option<AssumedRoleUser> = "AssumedRoleUser", optional;
+        packed_policy_size: Option<i32> = "PackedPolicySize", optional;
+        provider: Option<String> = "Provider", optional;
+        audience: Option<String> = "Audience", optional;
+        source_identity: Option<String> = "SourceIdentity", optional;
+        session_token_utilization: Option<i32> = "SessionTokenUtilization", optional;
+        session_token_size: Option<i32> = "SessionTokenSize", optional;
+    }
+}
+
+operation!(AssumeRoleWithWebIdentityInput => AssumeRoleWithWebIdentityOutput, "AssumeRoleWithWebIdentity");
+
+structure! {
+    /// What `DecodeAuthorizationMessage` is asked with.
+    pub struct DecodeAuthorizationMessageInput {
+        encoded_message: String = "EncodedMessage", required;
+    }
+}
+
+structure! {
+    /// What `DecodeAuthorizationMessage` answers.
+    pub struct DecodeAuthorizationMessageOutput {
+        decoded_message: Option<String> = "DecodedMessage", optional;
+    }
+}
+
+operation!(DecodeAuthorizationMessageInput => DecodeAuthorizationMessageOutput, "DecodeAuthorizationMessage");
+
+structure! {
     /// What `GetAccessKeyInfo` is asked with.
     pub struct GetAccessKeyInfoInput {
         access_key_id: String = "AccessKeyId", required;
@@ -77,6 +124,31 @@ structure! {
 }
 
 operation!(GetCallerIdentityInput => GetCallerIdentityOutput, "GetCallerIdentity");
+
+structure! {
+    /// What `GetFederationToken` is asked with.
+    pub struct GetFederationTokenInput {
+        name: String = "Name", required;
+        policy: Option<String> = "Policy", optional;
+        policy_arns: Vec<PolicyDescriptorType> = "PolicyArns", nonempty;
+        duration_seconds: Option<i32> = "DurationSeconds", optional;
+        tags: Vec<Tag> = "Tags", nonempty;
+        minimum_session_token_size: Option<i32> = "MinimumSessionTokenSize", optional;
+    }
+}
+
+structure! {
+    /// What `GetFederationToken` answers.
+    pub struct GetFederationTokenOutput {
+        credentials: Option<Credentials> = "Credentials", optional;
+        federated_user: Option<FederatedUser> = "FederatedUser", optional;
+        packed_policy_size: Option<i32> = "PackedPolicySize", optional;
+        session_token_utilization: Option<i32> = "SessionTokenUtilization", optional;
+        session_token_size: Option<i32> = "SessionTokenSize", optional;
+    }
+}
+
+operation!(GetFederationTokenInput => GetFederationTokenOutput, "GetFederationToken");
 
 structure! {
     /// What `GetSessionToken` is asked with.
@@ -118,6 +190,14 @@ structure! {
 }
 
 structure! {
+    /// AWS: FederatedUser.
+    pub struct FederatedUser {
+        federated_user_id: String = "FederatedUserId", required;
+        arn: String = "Arn", required;
+    }
+}
+
+structure! {
     /// AWS: PolicyDescriptorType.
     pub struct PolicyDescriptorType {
         arn: Option<String> = "arn", optional;
@@ -143,6 +223,11 @@ structure! {
 /// The errors that these operations are modelled with.
 pub mod error {
     pub const EXPIRED_TOKEN_EXCEPTION: &str = "ExpiredTokenException";
+    pub const IDP_COMMUNICATION_ERROR_EXCEPTION: &str = "IDPCommunicationErrorException";
+    pub const IDP_REJECTED_CLAIM_EXCEPTION: &str = "IDPRejectedClaimException";
+    pub const INVALID_AUTHORIZATION_MESSAGE_EXCEPTION: &str =
+        "InvalidAuthorizationMessageException";
+    pub const INVALID_IDENTITY_TOKEN_EXCEPTION: &str = "InvalidIdentityTokenException";
     pub const MALFORMED_POLICY_DOCUMENT_EXCEPTION: &str = "MalformedPolicyDocumentException";
     pub const PACKED_POLICY_TOO_LARGE_EXCEPTION: &str = "PackedPolicyTooLargeException";
     pub const REGION_DISABLED_EXCEPTION: &str = "RegionDisabledException";
