@@ -5,16 +5,20 @@
 use base::Tags;
 use kernel::paging;
 use s3_api::{
-    Bucket as Shown, BucketCannedACL, BucketLocationConstraint, CreateBucketInput,
+    Bucket as Shown, BucketCannedACL, BucketLocationConstraint, BucketNamespace, CreateBucketInput,
     CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput,
-    GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput,
-    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner,
+    GetBucketLocationOutput, GetBucketRequestPaymentInput, GetBucketRequestPaymentOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput,
+    ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner, Payer,
+    PutBucketRequestPaymentInput, PutBucketRequestPaymentOutput,
 };
 
 use crate::Ctx;
+use crate::acl::{asked_of, is_enforced};
 use crate::admission::{Wish, admit, arn_of};
 use crate::error::{Error, Result};
-use crate::settings::bucket_tags;
+use crate::settings::{bucket_tags, change};
+use crate::sharing::Sharing;
 use crate::store::{
     BUCKETS, BY_OWNER, Bucket, Encryption, OBJECTS, PublicAccessBlock, UPLOADS, discard_parts,
 };
@@ -75,19 +79,12 @@ fn wanted(ctx: &Ctx, input: &CreateBucketInput) -> Result<Bucket> {
     if input.object_lock_enabled_for_bucket == Some(true) {
         return Err(Error::NotImplemented("x-amz-bucket-object-lock-enabled"));
     }
-    if input.bucket_namespace.is_some_and(|space| space != s3_api::BucketNamespace::Global) {
-        return Err(Error::NotImplemented("x-amz-bucket-namespace"));
+    let regional = input.bucket_namespace == Some(BucketNamespace::AccountRegional);
+    if !is_in_namespace(&input.bucket, regional.then(|| (&ctx.account, ctx.region.as_str()))) {
+        return Err(Error::InvalidBucketName(input.bucket.clone()));
     }
-    let grants = [
-        ("x-amz-grant-full-control", input.grant_full_control.is_some()),
-        ("x-amz-grant-read", input.grant_read.is_some()),
-        ("x-amz-grant-read-acp", input.grant_read_acp.is_some()),
-        ("x-amz-grant-write", input.grant_write.is_some()),
-        ("x-amz-grant-write-acp", input.grant_write_acp.is_some()),
-        ("x-amz-acl", input.acl.is_some_and(|acl| acl != BucketCannedACL::Private)),
-    ];
-    refuse(&grants)?;
-    Ok(Bucket {
+    let asked = asked_of!(input, input.grant_write.clone());
+    let mut bucket = Bucket {
         name: input.bucket.clone(),
         id: ctx.id("bucket").to_string(),
         owner: ctx.account.clone(),
@@ -102,8 +99,15 @@ fn wanted(ctx: &Ctx, input: &CreateBucketInput) -> Result<Bucket> {
             restrict_public_buckets: true,
         }),
         ownership: Some(ownership.as_str().to_owned()),
-        encryption: Encryption::default(),
-    })
+        encryption: Encryption::of_new_bucket(),
+        sharing: Sharing::default(),
+    };
+    let has_list = asked.is_some() && input.acl != Some(BucketCannedACL::Private);
+    if has_list && is_enforced(&bucket) {
+        return Err(Error::InvalidBucketAclWithObjectOwnership);
+    }
+    bucket.sharing.acl = asked.checked(&bucket, &ctx.account)?;
+    Ok(bucket)
 }
 
 /// Refuses a request that has one of these headers.
@@ -147,6 +151,19 @@ fn is_valid_name(name: &str) -> bool {
         && !SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// Whether a name belongs where the bucket is to be: in the namespace of an account and region, or
+/// in the one that all share.
+///
+/// AWS: "Account regional namespace naming rules".
+fn is_in_namespace(name: &str, regional: Option<(&base::AccountId, &str)>) -> bool {
+    if let Some((account, region)) = regional {
+        let prefix = name.strip_suffix(&format!("-{account}-{region}-an"));
+        return prefix.is_some_and(|prefix| !prefix.is_empty());
+    }
+    let is_account = |part: &str| part.len() == 12 && part.bytes().all(|b| b.is_ascii_digit());
+    !(name.ends_with("-an") && name.split('-').skip(1).any(is_account))
+}
+
 /// Deletes an empty bucket; uploads in parts that were begun in it end with it.
 ///
 /// AWS: DeleteBucket.
@@ -169,6 +186,8 @@ pub(crate) async fn delete_bucket(
                 discard_parts(tx, &upload.id, now)?;
                 tx.delete(&UPLOADS, (&upload.bucket, &upload.key, &upload.id))?;
             }
+            crate::kept::end_all(tx, &bucket)?;
+            crate::inventory::forget(tx, &bucket)?;
             tx.delete(&BUCKETS, name)?;
             Ok(())
         })
@@ -258,6 +277,38 @@ pub(crate) async fn get_bucket_versioning(
     Ok(GetBucketVersioningOutput::default())
 }
 
+/// Tells who pays for requests to a bucket.
+///
+/// AWS: GetBucketRequestPayment.
+pub(crate) async fn get_bucket_request_payment(
+    ctx: Ctx,
+    input: GetBucketRequestPaymentInput,
+) -> Result<GetBucketRequestPaymentOutput> {
+    let owner = &input.expected_bucket_owner;
+    let wish = Wish::new("s3:GetBucketRequestPayment", &input.bucket, owner);
+    let bucket = admit(&ctx, wish).await?;
+    let payer = match bucket.sharing.requester_pays {
+        true => Payer::Requester,
+        false => Payer::BucketOwner,
+    };
+    Ok(GetBucketRequestPaymentOutput { payer: Some(payer) })
+}
+
+/// Sets who pays for requests to a bucket.
+///
+/// AWS: PutBucketRequestPayment.
+pub(crate) async fn put_bucket_request_payment(
+    ctx: Ctx,
+    input: PutBucketRequestPaymentInput,
+) -> Result<PutBucketRequestPaymentOutput> {
+    let owner = &input.expected_bucket_owner;
+    let wish = Wish::new("s3:PutBucketRequestPayment", &input.bucket, owner);
+    let bucket = admit(&ctx, wish).await?;
+    let requester = input.request_payment_configuration.payer == Payer::Requester;
+    change(&ctx, &bucket, |bucket| bucket.sharing.requester_pays = requester).await?;
+    Ok(PutBucketRequestPaymentOutput {})
+}
+
 /// Tags as a condition key sees them.
 pub(crate) async fn tags_of_arn(
     ctx: Ctx,
@@ -276,6 +327,22 @@ pub(crate) async fn tags_of_arn(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_has_names_of_its_own() {
+        let account: base::AccountId = "111122223333".parse().unwrap();
+        let own = Some((&account, "us-west-2"));
+        for (name, regional, global) in [
+            ("shop-111122223333-us-west-2-an", true, false),
+            ("shop-444455556666-us-west-2-an", false, false),
+            ("-111122223333-us-west-2-an", false, false),
+            ("shop", false, true),
+            ("shop-an", false, true),
+        ] {
+            assert_eq!(is_in_namespace(name, own), regional, "{name}");
+            assert_eq!(is_in_namespace(name, None), global, "{name}");
+        }
+    }
 
     #[test]
     fn names_follow_the_rules() {

@@ -22,10 +22,15 @@ const STACK_ID: &str = "aws:cloudformation:stack-id";
 
 const BUCKET: &[Property] = &[
     Property::new("BucketName").replaces(),
+    Property::new("AccelerateConfiguration"),
+    Property::new("AccessControl"),
     Property::new("BucketEncryption"),
+    Property::new("CorsConfiguration"),
+    Property::new("LoggingConfiguration"),
     Property::new("OwnershipControls"),
     Property::new("PublicAccessBlockConfiguration"),
     Property::new("Tags"),
+    Property::new("WebsiteConfiguration"),
 ];
 const POLICY: &[Property] =
     &[Property::new("Bucket").required().replaces(), Property::new("PolicyDocument").required()];
@@ -35,7 +40,13 @@ pub(crate) fn bucket() -> ResourceType {
     ResourceType {
         name: "AWS::S3::Bucket",
         properties: BUCKET,
-        attributes: &["Arn", "DomainName", "DualStackDomainName", "RegionalDomainName"],
+        attributes: &[
+            "Arn",
+            "DomainName",
+            "DualStackDomainName",
+            "RegionalDomainName",
+            "WebsiteURL",
+        ],
         handler: Arc::new(BucketHandler),
     }
 }
@@ -53,12 +64,12 @@ pub(crate) fn bucket_policy() -> ResourceType {
 struct BucketHandler;
 struct PolicyHandler;
 
-fn invalid(text: impl Into<String>) -> ServiceError {
+pub(crate) fn invalid(text: impl Into<String>) -> ServiceError {
     ServiceError::new("ValidationError", text)
 }
 
 /// A value that must be an object without other members than `known`.
-fn object<'a>(value: &'a Json, known: &[&str]) -> Result<&'a Properties, ServiceError> {
+pub(crate) fn object<'a>(value: &'a Json, known: &[&str]) -> Result<&'a Properties, ServiceError> {
     let object = value.as_object().ok_or_else(|| invalid("expected a JSON object"))?;
     match object.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) => Err(invalid(format!("Encountered unsupported property {key}"))),
@@ -171,8 +182,10 @@ async fn is_ours(ctx: &ResourceCtx, bucket: &str) -> bool {
 async fn configure(
     ctx: &ResourceCtx,
     bucket: &str,
+    old: &Properties,
     properties: &Properties,
 ) -> Result<(), ServiceError> {
+    let name = bucket;
     let client = &ctx.client;
     let bucket = bucket.to_owned();
     let tag_set = tags(ctx, properties)?;
@@ -223,7 +236,7 @@ async fn configure(
             client.call(input).await?;
         }
     }
-    Ok(())
+    crate::cfn_sharing::configure(ctx, name, old, properties).await
 }
 
 #[async_trait]
@@ -238,7 +251,7 @@ impl ResourceHandler for BucketHandler {
             return Ok(None);
         }
         // A crash may have come between the bucket and its settings.
-        configure(ctx, &name, properties).await?;
+        configure(ctx, &name, &Properties::new(), properties).await?;
         Ok(Some(name))
     }
 
@@ -262,7 +275,7 @@ impl ResourceHandler for BucketHandler {
             ..CreateBucketInput::default()
         };
         ctx.client.call(input).await?;
-        configure(ctx, &name, properties).await?;
+        configure(ctx, &name, &Properties::new(), properties).await?;
         Ok(name)
     }
 
@@ -282,6 +295,10 @@ impl ResourceHandler for BucketHandler {
                 format!("{physical_id}.s3.dualstack.{region}.amazonaws.com"),
             ),
             attribute("RegionalDomainName", format!("{physical_id}.s3.{region}.amazonaws.com")),
+            attribute(
+                "WebsiteURL",
+                format!("http://{physical_id}.s3-website.{region}.amazonaws.com"),
+            ),
         ])))
     }
 
@@ -289,10 +306,10 @@ impl ResourceHandler for BucketHandler {
         &self,
         ctx: &ResourceCtx,
         physical_id: &str,
-        _old: &Properties,
+        old: &Properties,
         new: &Properties,
     ) -> Result<(), ServiceError> {
-        configure(ctx, physical_id, new).await
+        configure(ctx, physical_id, old, new).await
     }
 
     async fn delete(

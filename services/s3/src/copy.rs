@@ -11,10 +11,12 @@ use s3_api::{
 };
 
 use crate::Ctx;
+use crate::acl::asked_of;
 use crate::admission::{Wish, admit};
 use crate::bucket::refuse;
 use crate::checksum::{self, algorithm_of, by_name};
 use crate::error::{Error, Result};
+use crate::guard::Guard;
 use crate::multipart::find_upload;
 use crate::object::{check_key, check_version, headers_of, refuse_unsupported, store_object};
 use crate::parts::{check_number, store_part};
@@ -22,6 +24,7 @@ use crate::percent;
 use crate::range::{Slice, parse};
 use crate::read::stream_of;
 use crate::settings::tags_from_header;
+use crate::sse::{self, Customer, Key, customer_of, show_sse, source_customer_of};
 use crate::store::{Bytes, Condition, OBJECTS, Object};
 use crate::upload::{Announced, SIZE_MAX, receive};
 
@@ -61,10 +64,6 @@ impl Source {
 macro_rules! source_of {
     ($ctx:expr, $input:expr) => {{
         let (ctx, input) = (&$ctx, &$input);
-        let is_customer = input.copy_source_sse_customer_algorithm.is_some()
-            || input.copy_source_sse_customer_key.is_some()
-            || input.copy_source_sse_customer_key_md5.is_some();
-        refuse(&[("x-amz-copy-source-server-side-encryption-customer-algorithm", is_customer)])?;
         let source = Source::parse(&input.copy_source)?;
         let head = HeadObjectInput {
             bucket: source.bucket.clone(),
@@ -74,6 +73,9 @@ macro_rules! source_of {
             if_modified_since: input.copy_source_if_modified_since,
             if_unmodified_since: input.copy_source_if_unmodified_since,
             expected_bucket_owner: input.expected_source_bucket_owner.clone(),
+            sse_customer_algorithm: input.copy_source_sse_customer_algorithm.clone(),
+            sse_customer_key: input.copy_source_sse_customer_key.clone(),
+            sse_customer_key_md5: input.copy_source_sse_customer_key_md5.clone(),
             ..HeadObjectInput::default()
         };
         ctx.client.call(head).await.map_err(of_head)?;
@@ -102,6 +104,8 @@ pub(crate) async fn copy_object(ctx: Ctx, input: CopyObjectInput) -> Result<Copy
     let wanted = algorithm_of(input.checksum_algorithm)?;
     let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
     let bucket = admit(&ctx, wish.key(&input.key)).await?;
+    let mut guard = Guard::of_writer(&ctx, &bucket, asked_of!(input, None))?;
+    let asked = sse::asked_of!(input)?;
     let source = source_of!(ctx, input);
     if source.size > SIZE_MAX {
         return Err(Error::InvalidRequest(
@@ -112,14 +116,10 @@ pub(crate) async fn copy_object(ctx: Ctx, input: CopyObjectInput) -> Result<Copy
     }
     let replaces = input.metadata_directive == Some(MetadataDirective::Replace);
     let retags = input.tagging_directive == Some(TaggingDirective::Replace);
+    let recrypts = asked.algorithm.is_some() || asked.customer.is_some();
     let same = source.bucket == input.bucket && source.key == input.key;
-    if same && !replaces && input.server_side_encryption.is_none() && wanted.is_none() {
-        return Err(Error::InvalidRequest(
-            "This copy request is illegal because it is trying to copy an object to itself without \
-             changing the object's metadata, storage class, website redirect location or \
-             encryption attributes."
-                .to_owned(),
-        ));
+    if same && !replaces && !recrypts && wanted.is_none() {
+        return Err(unchanged());
     }
     let mut headers = if replaces { headers_of!(input)? } else { source.headers.clone() };
     // A redirect is not copied: it is what the request says.
@@ -132,8 +132,12 @@ pub(crate) async fn copy_object(ctx: Ctx, input: CopyObjectInput) -> Result<Copy
     // The source's algorithm stays, unless another is asked for.
     let wanted =
         wanted.or((!source.checksum.composite).then(|| by_name(&source.checksum.algorithm)));
-    let body = stream_of(&ctx, &source, Slice::whole(source.size)).await?;
-    let announced = Announced { wanted, ..Announced::default() };
+    let (sse, key) = sse::choose(&ctx, &bucket, &input.key, &asked).await?;
+    guard.sse = sse;
+    let seal = sse::seal(&ctx, key.as_ref());
+    let key = source_key(&ctx, &source, source_customer_of!(input)?.as_ref()).await?;
+    let body = stream_of(&ctx, &source, Slice::whole(source.size), key).await?;
+    let announced = Announced { wanted, seal, ..Announced::default() };
     let landed = receive(ctx.drivers.blobs.as_ref(), Some(body), announced).await?;
     let object = Object {
         bucket: input.bucket,
@@ -145,6 +149,7 @@ pub(crate) async fn copy_object(ctx: Ctx, input: CopyObjectInput) -> Result<Copy
         headers,
         tags,
         checksum: landed.wanted.unwrap_or(landed.crc64),
+        guard,
     };
     store_object(&ctx, &bucket, &object, &condition).await?;
     let mut result = CopyObjectResult {
@@ -154,11 +159,32 @@ pub(crate) async fn copy_object(ctx: Ctx, input: CopyObjectInput) -> Result<Copy
         ..CopyObjectResult::default()
     };
     checksum::show!(result, &object.checksum);
-    Ok(CopyObjectOutput {
+    let mut output = CopyObjectOutput {
         copy_object_result: Some(result),
         server_side_encryption: Some(ServerSideEncryption::Aes256),
         ..CopyObjectOutput::default()
-    })
+    };
+    show_sse!(output, object.guard.sse, asked.customer);
+    Ok(output)
+}
+
+/// The key that opens the source.
+async fn source_key(
+    ctx: &Ctx,
+    source: &Object,
+    customer: Option<&Customer>,
+) -> Result<Option<Key>> {
+    sse::check(&source.guard.sse, customer)?;
+    sse::unlock(ctx, &source.guard.sse, (&source.bucket, &source.key), customer).await
+}
+
+fn unchanged() -> Error {
+    Error::InvalidRequest(
+        "This copy request is illegal because it is trying to copy an object to itself without \
+         changing the object's metadata, storage class, website redirect location or encryption \
+         attributes."
+            .to_owned(),
+    )
 }
 
 /// The source's tags, which the caller must be allowed to read where there are any.
@@ -181,20 +207,24 @@ pub(crate) async fn upload_part_copy(
     ctx: Ctx,
     input: UploadPartCopyInput,
 ) -> Result<UploadPartCopyOutput> {
-    let is_customer = input.sse_customer_algorithm.is_some() || input.sse_customer_key.is_some();
-    refuse(&[("x-amz-server-side-encryption-customer-algorithm", is_customer)])?;
+    let customer = customer_of!(input)?;
     let number = check_number(input.part_number)?;
     let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
     admit(&ctx, wish.key(&input.key)).await?;
     let upload = find_upload(&ctx, &input.bucket, &input.key, &input.upload_id).await?;
+    sse::check_part(&upload.guard.sse, customer.as_ref())?;
     let source = source_of!(ctx, input);
     let slice = match &input.copy_source_range {
         None => Slice::whole(source.size),
         Some(header) => copied_range(header, source.size)?,
     };
-    let body = stream_of(&ctx, &source, slice).await?;
+    let place = (input.bucket.as_str(), input.key.as_str());
+    let own = sse::unlock(&ctx, &upload.guard.sse, place, customer.as_ref()).await?;
+    let seal = sse::seal(&ctx, own.as_ref());
+    let key = source_key(&ctx, &source, source_customer_of!(input)?.as_ref()).await?;
+    let body = stream_of(&ctx, &source, slice, key).await?;
     let wanted = upload.algorithm.as_deref().map(by_name);
-    let announced = Announced { wanted, ..Announced::default() };
+    let announced = Announced { wanted, seal, ..Announced::default() };
     let landed = receive(ctx.drivers.blobs.as_ref(), Some(body), announced).await?;
     let etag = landed.etag();
     let sum = store_part(&ctx, &upload, number, landed).await?;
@@ -204,11 +234,13 @@ pub(crate) async fn upload_part_copy(
         ..CopyPartResult::default()
     };
     checksum::show!(result, &sum);
-    Ok(UploadPartCopyOutput {
+    let mut output = UploadPartCopyOutput {
         copy_part_result: Some(result),
         server_side_encryption: Some(ServerSideEncryption::Aes256),
         ..UploadPartCopyOutput::default()
-    })
+    };
+    show_sse!(output, upload.guard.sse, customer);
+    Ok(output)
 }
 
 fn copied_range(header: &str, size: u64) -> Result<Slice> {

@@ -24,6 +24,49 @@ pub(crate) enum Error {
     NoSuchUpload(String),
     #[error("The bucket policy does not exist")]
     NoSuchBucketPolicy(String),
+    #[error("The CORS configuration does not exist")]
+    NoSuchCorsConfiguration(String),
+    #[error("The specified bucket does not have a website configuration")]
+    NoSuchWebsiteConfiguration(String),
+    #[error("The specified configuration does not exist.")]
+    NoSuchConfiguration,
+    #[error("You are attempting to create a new configuration but have already reached the limit.")]
+    TooManyConfigurations,
+    #[error("The specified configuration id is invalid.")]
+    InvalidConfigurationId,
+    #[error("The destination bucket is not valid.")]
+    InvalidS3DestinationBucket,
+    #[error("{0}")]
+    InvalidTargetBucketForLogging(String),
+    #[error("{0}")]
+    InvalidPolicyDocument(String),
+    #[error("Transfer Acceleration is not configured on this bucket")]
+    NotAccelerated,
+    #[error(
+        "The XML you provided was not well-formed or did not validate against our published schema"
+    )]
+    MalformedAcl,
+    #[error("This request does not support content")]
+    UnexpectedContent,
+    #[error("{0}")]
+    MalformedPost(&'static str),
+    #[error("Your proposed upload is smaller than the minimum allowed size")]
+    FormTooSmall { size: u64, min: u64 },
+    #[error("The AWS Access Key Id you provided does not exist in our records.")]
+    InvalidAccessKeyId,
+    #[error("The provided token has expired.")]
+    ExpiredToken,
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check \
+         your key and signing method."
+    )]
+    SignatureDoesNotMatch,
+    #[error("Your request was missing a required header")]
+    MissingSecurityHeader,
+    #[error("The specified method is not allowed against this resource.")]
+    MethodNotAllowed,
+    #[error("Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")]
+    InvalidBucketAclWithObjectOwnership,
     #[error("The TagSet does not exist")]
     NoSuchTagSet(String),
     #[error("The public access block configuration was not found")]
@@ -160,6 +203,40 @@ impl Error {
             Self::NoSuchUpload(id) => ("NoSuchUpload", 404, vec![("UploadId", id)]),
             Self::NoSuchBucketPolicy(name) => {
                 ("NoSuchBucketPolicy", 404, vec![("BucketName", name)])
+            }
+            Self::NoSuchCorsConfiguration(name) => {
+                ("NoSuchCORSConfiguration", 404, vec![("BucketName", name)])
+            }
+            Self::NoSuchWebsiteConfiguration(name) => {
+                ("NoSuchWebsiteConfiguration", 404, vec![("BucketName", name)])
+            }
+            Self::NoSuchConfiguration => ("NoSuchConfiguration", 404, Vec::new()),
+            Self::TooManyConfigurations => ("TooManyConfigurations", 400, Vec::new()),
+            Self::InvalidConfigurationId => ("InvalidConfigurationId", 400, Vec::new()),
+            Self::InvalidS3DestinationBucket => ("InvalidS3DestinationBucket", 400, Vec::new()),
+            Self::InvalidTargetBucketForLogging(_) => {
+                ("InvalidTargetBucketForLogging", 400, Vec::new())
+            }
+            Self::InvalidPolicyDocument(_) => ("InvalidPolicyDocument", 400, Vec::new()),
+            Self::NotAccelerated => ("InvalidRequest", 400, Vec::new()),
+            Self::MalformedAcl => ("MalformedACLError", 400, Vec::new()),
+            Self::MalformedPost(_) => ("MalformedPOSTRequest", 400, Vec::new()),
+            Self::FormTooSmall { size, min } => (
+                "EntityTooSmall",
+                400,
+                vec![("ProposedSize", size.to_string()), ("MinSizeAllowed", min.to_string())],
+            ),
+            Self::InvalidAccessKeyId => ("InvalidAccessKeyId", 403, Vec::new()),
+            Self::ExpiredToken => ("ExpiredToken", 400, Vec::new()),
+            Self::SignatureDoesNotMatch => ("SignatureDoesNotMatch", 403, Vec::new()),
+            Self::UnexpectedContent => ("UnexpectedContent", 400, Vec::new()),
+            Self::MissingSecurityHeader => {
+                let name = "x-amz-acl".to_owned();
+                ("MissingSecurityHeader", 400, vec![("MissingHeaderName", name)])
+            }
+            Self::MethodNotAllowed => ("MethodNotAllowed", 405, Vec::new()),
+            Self::InvalidBucketAclWithObjectOwnership => {
+                ("InvalidBucketAclWithObjectOwnership", 400, Vec::new())
             }
             Self::NoSuchTagSet(name) => ("NoSuchTagSet", 404, vec![("BucketName", name)]),
             Self::NoSuchPublicAccessBlockConfiguration(name) => {

@@ -1,24 +1,40 @@
 //! Amazon Simple Storage Service, after the Amazon S3 API Reference (2006-03-01).
 
+mod accelerate;
 mod access;
+mod acl;
 mod admission;
 mod bucket;
 mod bucket_policy;
 mod cfn;
+mod cfn_sharing;
 mod checksum;
 mod copy;
+mod cors;
 mod error;
+mod form;
+mod guard;
+mod inventory;
+mod kept;
 mod list;
+mod logging;
 mod multipart;
+mod notification;
 mod object;
 mod parts;
 mod percent;
+mod post;
+mod post_policy;
 mod range;
 mod read;
 mod settings;
+mod sharing;
+mod sse;
 mod store;
 mod sweep;
 mod upload;
+mod web;
+mod website;
 
 use std::sync::Arc;
 
@@ -38,19 +54,25 @@ pub(crate) type Ctx = kernel::Ctx<Drivers>;
 
 /// The service's table.
 pub fn service(drivers: Drivers) -> Service<Drivers> {
-    Service::with(s3_api::SERVICE, Arc::new(drivers))
+    sharing_operations(Service::with(s3_api::SERVICE, Arc::new(drivers)))
         .access(access::RULES)
-        .resource_policy(admission::resource_policy)
+        .subject(admission::subject)
+        .resource_owner(admission::owner_of)
         .resource_tags(bucket::tags_of_arn)
+        .web(web::answer)
+        .served(logging::note)
         .operation(bucket::create_bucket)
         .operation(bucket::delete_bucket)
         .operation(bucket::head_bucket)
         .operation(bucket::list_buckets)
         .operation(bucket::get_bucket_location)
         .operation(bucket::get_bucket_versioning)
+        .operation(bucket::get_bucket_request_payment)
+        .operation(bucket::put_bucket_request_payment)
         .operation(bucket_policy::get_bucket_policy)
         .operation(bucket_policy::put_bucket_policy)
         .operation(bucket_policy::delete_bucket_policy)
+        .operation(bucket_policy::get_bucket_policy_status)
         .operation(settings::get_bucket_tagging)
         .operation(settings::put_bucket_tagging)
         .operation(settings::delete_bucket_tagging)
@@ -83,7 +105,37 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
         .operation(parts::upload_part)
         .operation(parts::list_parts)
         .task(Task::new("s3.garbage", sweep::remove_garbage).wakes_on(&[store::GARBAGE_NAME]))
+        .task(
+            Task::keyed("s3.inventories", inventory::keys, inventory::report)
+                .wakes_on(&[kept::CONFIGURATIONS_NAME]),
+        )
+        .task(Task::new("s3.logs", logging::deliver).wakes_on(&[logging::LINES_NAME]))
         .task(Task::new("s3.orphans", sweep::remove_orphans))
         .resource_type(cfn::bucket())
         .resource_type(cfn::bucket_policy())
+}
+
+/// The operations on how buckets and objects are shared, shown and watched.
+fn sharing_operations(service: Service<Drivers>) -> Service<Drivers> {
+    service
+        .operation(acl::get_bucket_acl)
+        .operation(acl::put_bucket_acl)
+        .operation(acl::get_object_acl)
+        .operation(acl::put_object_acl)
+        .operation(cors::get_bucket_cors)
+        .operation(cors::put_bucket_cors)
+        .operation(cors::delete_bucket_cors)
+        .operation(website::get_bucket_website)
+        .operation(website::put_bucket_website)
+        .operation(website::delete_bucket_website)
+        .operation(logging::get_bucket_logging)
+        .operation(logging::put_bucket_logging)
+        .operation(notification::get_bucket_notification_configuration)
+        .operation(notification::put_bucket_notification_configuration)
+        .operation(accelerate::get_bucket_accelerate_configuration)
+        .operation(accelerate::put_bucket_accelerate_configuration)
+        .operation(inventory::get_bucket_inventory_configuration)
+        .operation(inventory::put_bucket_inventory_configuration)
+        .operation(inventory::delete_bucket_inventory_configuration)
+        .operation(inventory::list_bucket_inventory_configurations)
 }

@@ -14,13 +14,16 @@ use s3_api::{
 };
 
 use crate::Ctx;
+use crate::acl::asked_of;
 use crate::admission::{Wish, admit};
-use crate::bucket::{canonical_id, owner, refuse};
+use crate::bucket::{canonical_id, owner};
 use crate::checksum::{self, algorithm_of, by_name};
 use crate::error::{Error, Result};
+use crate::guard::Guard;
 use crate::list::{Spelling, common, limit_of};
 use crate::object::{check_key, headers_of, random_name, refuse_unsupported};
 use crate::settings::tags_from_header;
+use crate::sse::{self, Sse, customer_of, show_sse};
 use crate::store::{
     Bytes, Condition, Object, PARTS, Part, UPLOADS, Upload, discard, discard_parts, place,
 };
@@ -44,6 +47,10 @@ pub(crate) async fn create_multipart_upload(
     let composite = is_composite(algorithm, input.checksum_type)?;
     let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
     let bucket = admit(&ctx, wish.key(&input.key)).await?;
+    let asked = sse::asked_of!(input)?;
+    let mut guard = Guard::of_writer(&ctx, &bucket, asked_of!(input, None))?;
+    let (sse, _) = sse::choose(&ctx, &bucket, &input.key, &asked).await?;
+    guard.sse = sse;
     let upload = Upload {
         bucket: input.bucket.clone(),
         key: input.key.clone(),
@@ -55,6 +62,7 @@ pub(crate) async fn create_multipart_upload(
         tags: tags_from_header(input.tagging.as_deref())?,
         algorithm: algorithm.map(|algorithm| algorithm.name().to_owned()),
         composite,
+        guard,
     };
     ctx.store
         .write(|tx| {
@@ -65,7 +73,7 @@ pub(crate) async fn create_multipart_upload(
             Ok(tx.put(&UPLOADS, &upload)?)
         })
         .await?;
-    Ok(CreateMultipartUploadOutput {
+    let mut output = CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload.id),
@@ -73,7 +81,9 @@ pub(crate) async fn create_multipart_upload(
         checksum_algorithm: input.checksum_algorithm,
         checksum_type: algorithm.map(|_| kind(composite)),
         ..CreateMultipartUploadOutput::default()
-    })
+    };
+    show_sse!(output, upload.guard.sse, asked.customer);
+    Ok(output)
 }
 
 fn kind(composite: bool) -> ChecksumType {
@@ -124,8 +134,7 @@ pub(crate) async fn complete_multipart_upload(
     ctx: Ctx,
     input: CompleteMultipartUploadInput,
 ) -> Result<CompleteMultipartUploadOutput> {
-    let is_customer = input.sse_customer_algorithm.is_some() || input.sse_customer_key.is_some();
-    refuse(&[("x-amz-server-side-encryption-customer-algorithm", is_customer)])?;
+    let customer = customer_of!(input)?;
     let condition = Condition::of(input.if_match.clone(), input.if_none_match.clone())?;
     let given = checksum::given!(input)?;
     let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
@@ -141,6 +150,9 @@ pub(crate) async fn complete_multipart_upload(
             let key = (&input.bucket, &input.key, &input.upload_id);
             let upload = tx.get(&UPLOADS, key)?;
             let upload = upload.ok_or_else(|| Error::NoSuchUpload(input.upload_id.clone()))?;
+            if customer.is_some() {
+                sse::check_part(&upload.guard.sse, customer.as_ref())?;
+            }
             let uploaded = tx.scan(&PARTS, (&upload.id,))?;
             let (chosen, left) = choose(&upload, &wanted, uploaded)?;
             let object = assemble(upload, &chosen, now);
@@ -169,6 +181,15 @@ pub(crate) async fn complete_multipart_upload(
         server_side_encryption: Some(ServerSideEncryption::Aes256),
         ..CompleteMultipartUploadOutput::default()
     };
+    match object.guard.sse {
+        Sse::Store => {}
+        Sse::Customer { .. } => output.server_side_encryption = None,
+        Sse::Kms(kms) => {
+            output.server_side_encryption = Some(kms.algorithm());
+            output.bucket_key_enabled = kms.bucket_key.then_some(true);
+            output.ssekms_key_id = Some(kms.key);
+        }
+    }
     checksum::show!(output, &object.checksum);
     Ok(output)
 }
@@ -244,6 +265,7 @@ fn assemble(upload: Upload, parts: &[Part], now: base::Timestamp) -> Object {
         headers: upload.headers,
         tags: upload.tags,
         checksum: checksum::of_parts(algorithm, upload.composite, &sums),
+        guard: upload.guard,
     }
 }
 

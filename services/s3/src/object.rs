@@ -7,16 +7,19 @@ use futures_util::stream;
 use kernel::ServiceError;
 use s3_api::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
-    Error as Failure, ObjectCannedACL, ObjectIdentifier, PutObjectInput, PutObjectOutput,
-    ServerSideEncryption, StorageClass,
+    Error as Failure, ObjectIdentifier, PutObjectInput, PutObjectOutput, ServerSideEncryption,
+    StorageClass,
 };
 
 use crate::Ctx;
+use crate::acl::asked_of;
 use crate::admission::{Wish, admit};
 use crate::bucket::refuse;
 use crate::checksum::{self, algorithm_of};
 use crate::error::{Error, Result};
+use crate::guard::Guard;
 use crate::settings::{OBJECT_TAGS_MAX, tags_from_header};
+use crate::sse::{self, show_sse};
 use crate::store::{
     BUCKETS, Bytes, Condition, Headers, OBJECTS, Object, discard, discard_bytes, place,
 };
@@ -33,22 +36,6 @@ const DELETES_AT_ONCE: usize = 32;
 macro_rules! refuse_unsupported {
     ($input:expr) => {
         $crate::bucket::refuse(&[
-            ("x-amz-grant-full-control", $input.grant_full_control.is_some()),
-            ("x-amz-grant-read", $input.grant_read.is_some()),
-            ("x-amz-grant-read-acp", $input.grant_read_acp.is_some()),
-            ("x-amz-grant-write-acp", $input.grant_write_acp.is_some()),
-            (
-                "x-amz-server-side-encryption-customer-algorithm",
-                $input.sse_customer_algorithm.is_some()
-                    || $input.sse_customer_key.is_some()
-                    || $input.sse_customer_key_md5.is_some(),
-            ),
-            ("x-amz-server-side-encryption-aws-kms-key-id", $input.ssekms_key_id.is_some()),
-            ("x-amz-server-side-encryption-context", $input.ssekms_encryption_context.is_some()),
-            (
-                "x-amz-server-side-encryption-bucket-key-enabled",
-                $input.bucket_key_enabled == Some(true),
-            ),
             ("x-amz-object-lock-mode", $input.object_lock_mode.is_some()),
             ("x-amz-object-lock-retain-until-date", $input.object_lock_retain_until_date.is_some()),
             ("x-amz-object-lock-legal-hold", $input.object_lock_legal_hold_status.is_some()),
@@ -59,13 +46,7 @@ macro_rules! refuse_unsupported {
                     || $input.object_lock_event_hold_duration_years.is_some(),
             ),
         ])
-        .and_then(|()| {
-            $crate::object::check_kind(
-                $input.acl,
-                $input.server_side_encryption,
-                $input.storage_class,
-            )
-        })
+        .and_then(|()| $crate::object::check_kind($input.storage_class))
     };
 }
 pub(crate) use refuse_unsupported;
@@ -87,29 +68,9 @@ macro_rules! headers_of {
 }
 pub(crate) use headers_of;
 
-/// Refuses access lists, encryption and storage classes that are not kept here.
-pub(crate) fn check_kind(
-    acl: Option<ObjectCannedACL>,
-    encryption: Option<ServerSideEncryption>,
-    class: Option<StorageClass>,
-) -> Result<()> {
-    match acl {
-        None | Some(ObjectCannedACL::Private | ObjectCannedACL::BucketOwnerFullControl) => {}
-        Some(
-            ObjectCannedACL::PublicRead
-            | ObjectCannedACL::PublicReadWrite
-            | ObjectCannedACL::AuthenticatedRead
-            | ObjectCannedACL::AwsExecRead
-            | ObjectCannedACL::BucketOwnerRead,
-        ) => return Err(Error::AccessControlListNotSupported),
-    }
-    refuse(&[
-        (
-            "x-amz-server-side-encryption",
-            encryption.is_some_and(|encryption| encryption != ServerSideEncryption::Aes256),
-        ),
-        ("x-amz-storage-class", class.is_some_and(|class| class != StorageClass::Standard)),
-    ])
+/// Refuses storage classes that are not kept here.
+pub(crate) fn check_kind(class: Option<StorageClass>) -> Result<()> {
+    refuse(&[("x-amz-storage-class", class.is_some_and(|class| class != StorageClass::Standard))])
 }
 
 /// Headers within their limits, without what only the transfer of the body is about.
@@ -159,15 +120,21 @@ pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObj
         md5: input.content_md5.clone(),
         sums: checksum::given!(input)?,
         wanted: algorithm_of(input.checksum_algorithm)?,
+        seal: None,
     };
     let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
     let bucket = admit(&ctx, wish.key(&input.key)).await?;
+    let mut guard = Guard::of_writer(&ctx, &bucket, asked_of!(input, None))?;
+    let asked = sse::asked_of!(input)?;
+    let (sse, key) = sse::choose(&ctx, &bucket, &input.key, &asked).await?;
+    guard.sse = sse;
     if condition.absent || condition.etag.is_some() {
         // Looked at before the body is taken in, and again when the object is put in place.
         let key = (&input.bucket, &input.key);
         let old = ctx.store.read(|tx| tx.get(&OBJECTS, key)).await?;
         condition.check(&input.key, old.as_ref())?;
     }
+    let announced = Announced { seal: sse::seal(&ctx, key.as_ref()), ..announced };
     let landed = receive(ctx.drivers.blobs.as_ref(), input.body.clone(), announced).await?;
     let object = Object {
         bucket: input.bucket,
@@ -179,6 +146,7 @@ pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObj
         headers,
         tags,
         checksum: landed.sum,
+        guard,
     };
     store_object(&ctx, &bucket, &object, &condition).await?;
     let mut output = PutObjectOutput {
@@ -187,6 +155,7 @@ pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObj
         server_side_encryption: Some(ServerSideEncryption::Aes256),
         ..PutObjectOutput::default()
     };
+    show_sse!(output, object.guard.sse, asked.customer);
     checksum::show!(output, &object.checksum);
     Ok(output)
 }

@@ -9,11 +9,12 @@ use s3_api::{
 
 use crate::Ctx;
 use crate::admission::{Wish, admit};
-use crate::bucket::{owner, refuse};
+use crate::bucket::owner;
 use crate::checksum::{self, Sum, algorithm_of, by_name};
 use crate::error::{Error, Result};
 use crate::list::limit_of;
 use crate::multipart::{PARTS_MAX, find_upload, initiator};
+use crate::sse::{self, customer_of, show_sse};
 use crate::store::{PARTS, Part, UPLOADS, Upload, discard};
 use crate::upload::{Announced, Landed, receive};
 
@@ -30,8 +31,7 @@ pub(crate) fn check_number(number: i32) -> Result<u32> {
 ///
 /// AWS: UploadPart.
 pub(crate) async fn upload_part(ctx: Ctx, input: UploadPartInput) -> Result<UploadPartOutput> {
-    let is_customer = input.sse_customer_algorithm.is_some() || input.sse_customer_key.is_some();
-    refuse(&[("x-amz-server-side-encryption-customer-algorithm", is_customer)])?;
+    let customer = customer_of!(input)?;
     let number = check_number(input.part_number)?;
     let sums = checksum::given!(input)?;
     let named = algorithm_of(input.checksum_algorithm)?;
@@ -49,7 +49,11 @@ pub(crate) async fn upload_part(ctx: Ctx, input: UploadPartInput) -> Result<Uplo
             came.name().to_lowercase()
         )));
     }
-    let announced = Announced { md5: input.content_md5.clone(), sums, wanted: expected };
+    sse::check_part(&upload.guard.sse, customer.as_ref())?;
+    let place = (input.bucket.as_str(), input.key.as_str());
+    let key = sse::unlock(&ctx, &upload.guard.sse, place, customer.as_ref()).await?;
+    let seal = sse::seal(&ctx, key.as_ref());
+    let announced = Announced { md5: input.content_md5.clone(), sums, wanted: expected, seal };
     let landed = receive(ctx.drivers.blobs.as_ref(), input.body.clone(), announced).await?;
     let (etag, shown) = (landed.etag(), landed.sum.clone());
     store_part(&ctx, &upload, number, landed).await?;
@@ -58,6 +62,7 @@ pub(crate) async fn upload_part(ctx: Ctx, input: UploadPartInput) -> Result<Uplo
         e_tag: Some(format!("\"{etag}\"")),
         ..UploadPartOutput::default()
     };
+    show_sse!(output, upload.guard.sse, customer);
     checksum::show!(output, &shown);
     Ok(output)
 }
@@ -102,12 +107,14 @@ pub(crate) async fn store_part(
 ///
 /// AWS: ListParts.
 pub(crate) async fn list_parts(ctx: Ctx, input: ListPartsInput) -> Result<ListPartsOutput> {
-    let is_customer = input.sse_customer_algorithm.is_some() || input.sse_customer_key.is_some();
-    refuse(&[("x-amz-server-side-encryption-customer-algorithm", is_customer)])?;
+    let customer = customer_of!(input)?;
     let owner_given = &input.expected_bucket_owner;
     let wish = Wish::new("s3:ListMultipartUploadParts", &input.bucket, owner_given);
     let bucket = admit(&ctx, wish.key(&input.key)).await?;
     let upload = find_upload(&ctx, &input.bucket, &input.key, &input.upload_id).await?;
+    if customer.is_some() {
+        sse::check_part(&upload.guard.sse, customer.as_ref())?;
+    }
     let max_parts = limit_of("max-parts", input.max_parts)?;
     let marker = input.part_number_marker.unwrap_or(0);
     let after = (upload.id.clone(), u32::try_from(marker).unwrap_or(0));

@@ -20,11 +20,11 @@ use s3_api::{
 
 use crate::Ctx;
 use crate::admission::{Wish, admit};
-use crate::bucket::refuse;
 use crate::checksum;
 use crate::error::{Error, Result};
 use crate::object::{check_version, tag_count};
 use crate::range::{Slice, slice_of};
+use crate::sse::{self, Customer, Key, customer_of, show_sse};
 use crate::store::{Bytes, OBJECTS, Object, PARTS, Part};
 
 /// How much of an object one step of a download holds.
@@ -83,6 +83,9 @@ pub(crate) struct Chosen {
     object: Object,
     slice: Slice,
     parts_count: Option<i32>,
+    /// What opens its bytes, where that takes a key.
+    key: Option<Key>,
+    customer: Option<Customer>,
 }
 
 /// The members that GetObject and HeadObject share.
@@ -90,12 +93,7 @@ macro_rules! choose {
     ($ctx:expr, $input:expr) => {{
         let input = &$input;
         check_version(&input.version_id)?;
-        refuse(&[(
-            "x-amz-server-side-encryption-customer-algorithm",
-            input.sse_customer_algorithm.is_some()
-                || input.sse_customer_key.is_some()
-                || input.sse_customer_key_md5.is_some(),
-        )])?;
+        let customer = customer_of!(input)?;
         let overrides = input.response_cache_control.is_some()
             || input.response_content_disposition.is_some()
             || input.response_content_encoding.is_some()
@@ -111,6 +109,7 @@ macro_rules! choose {
         let wish = Wish::new("s3:GetObject", &input.bucket, &input.expected_bucket_owner);
         admit(&$ctx, wish.key(&input.key)).await?;
         let object = find(&$ctx, &input.bucket, &input.key).await?;
+        sse::check(&object.guard.sse, customer.as_ref())?;
         let conditions = Conditions {
             if_match: input.if_match.clone(),
             if_none_match: input.if_none_match.clone(),
@@ -118,7 +117,8 @@ macro_rules! choose {
             if_unmodified_since: input.if_unmodified_since,
         };
         conditions.check(&object)?;
-        chosen(&$ctx, object, input.range.as_deref(), input.part_number).await?
+        let found = chosen(&$ctx, object, input.range.as_deref(), input.part_number).await?;
+        Chosen { customer, ..found }
     }};
 }
 
@@ -154,6 +154,7 @@ macro_rules! describe {
             parts_count: $chosen.parts_count,
             ..$output::default()
         };
+        show_sse!(output, object.guard.sse, $chosen.customer);
         // The checksum is the whole object's; a part of it would not match.
         if input.checksum_mode == Some(ChecksumMode::Enabled) && slice.length == object.size {
             checksum::show!(output, &object.checksum);
@@ -167,9 +168,12 @@ macro_rules! describe {
 ///
 /// AWS: GetObject.
 pub(crate) async fn get_object(ctx: Ctx, input: GetObjectInput) -> Result<GetObjectOutput> {
-    let chosen = choose!(ctx, input);
+    let mut chosen = choose!(ctx, input);
+    let place = (input.bucket.as_str(), input.key.as_str());
+    let sse = &chosen.object.guard.sse;
+    chosen.key = sse::unlock(&ctx, sse, place, chosen.customer.as_ref()).await?;
     let mut output = describe!(GetObjectOutput, input, chosen);
-    output.body = Some(stream_of(&ctx, &chosen.object, chosen.slice).await?);
+    output.body = Some(stream_of(&ctx, &chosen.object, chosen.slice, chosen.key).await?);
     Ok(output)
 }
 
@@ -197,7 +201,7 @@ async fn chosen(
 ) -> Result<Chosen> {
     let Some(number) = number else {
         let slice = slice_of(range, object.size)?;
-        return Ok(Chosen { object, slice, parts_count: None });
+        return Ok(Chosen { object, slice, parts_count: None, key: None, customer: None });
     };
     if range.is_some() {
         let text = "Cannot specify both Range header and partNumber query parameter";
@@ -207,7 +211,7 @@ async fn chosen(
     let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
     if parts.is_empty() && number == 1 {
         let slice = Slice::part(0, object.size, object.size);
-        return Ok(Chosen { object, slice, parts_count: None });
+        return Ok(Chosen { object, slice, parts_count: None, key: None, customer: None });
     }
     let wanted = u32::try_from(number).ok();
     let mut offset = 0;
@@ -215,7 +219,7 @@ async fn chosen(
         if Some(part.number) == wanted {
             let slice = Slice::part(offset, part.size, object.size);
             let parts_count = i32::try_from(count).ok();
-            return Ok(Chosen { object, slice, parts_count });
+            return Ok(Chosen { object, slice, parts_count, key: None, customer: None });
         }
         offset += part.size;
     }
@@ -226,30 +230,41 @@ async fn chosen(
 struct Source {
     blobs: Arc<dyn Blobs>,
     /// Blobs with the offset and length to be read of each, last first.
-    rest: Vec<(BlobId, u64, u64)>,
+    rest: Vec<(BlobId, u64, u64, [u8; 16])>,
+    key: Option<Key>,
+    /// Where the counter of the open blob starts.
+    start: [u8; 16],
     open: Option<(Box<dyn Reader>, u64, u64)>,
 }
 
 /// A slice of an object as a stream. The first blob is open when this returns, so that most faults
 /// show before the answer begins.
-pub(crate) async fn stream_of(ctx: &Ctx, object: &Object, slice: Slice) -> Result<ByteStream> {
+pub(crate) async fn stream_of(
+    ctx: &Ctx,
+    object: &Object,
+    slice: Slice,
+    key: Option<Key>,
+) -> Result<ByteStream> {
     let mut rest = Vec::new();
     match &object.bytes {
-        Bytes::Whole(blob) => rest.push((blob.clone(), slice.offset, slice.length)),
+        Bytes::Whole(blob) => {
+            rest.push((blob.clone(), slice.offset, slice.length, sse::start_of(&object.etag)));
+        }
         Bytes::Parts { .. } => {
             let (from, until) = (slice.offset, slice.offset + slice.length);
             let mut start = 0;
             for part in parts_of(ctx, object).await? {
                 let (low, high) = (from.max(start), until.min(start + part.size));
                 if low < high {
-                    rest.push((part.blob, low - start, high - low));
+                    rest.push((part.blob, low - start, high - low, sse::start_of(&part.etag)));
                 }
                 start += part.size;
             }
             rest.reverse();
         }
     }
-    let mut source = Source { blobs: ctx.drivers.blobs.clone(), rest, open: None };
+    let blobs = ctx.drivers.blobs.clone();
+    let mut source = Source { blobs, rest, key, start: [0; 16], open: None };
     source.advance().await.map_err(Error::Blob)?;
     let frames = stream::try_unfold(source, |mut source| async move {
         let bytes = source.next().await?;
@@ -262,7 +277,10 @@ impl Source {
     /// Opens the next blob.
     async fn advance(&mut self) -> io::Result<()> {
         self.open = match self.rest.pop() {
-            Some((blob, offset, length)) => Some((self.blobs.open(&blob).await?, offset, length)),
+            Some((blob, offset, length, start)) => {
+                self.start = start;
+                Some((self.blobs.open(&blob).await?, offset, length))
+            }
             None => None,
         };
         Ok(())
@@ -283,9 +301,16 @@ impl Source {
             if bytes.is_empty() {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a blob is too short"));
             }
+            let at = *offset;
             *offset += bytes.len() as u64;
             *left -= bytes.len() as u64;
-            return Ok(bytes);
+            return match &self.key {
+                None => Ok(bytes),
+                Some(key) => {
+                    let opened = key.apply(&self.start, at, &bytes);
+                    opened.map(Into::into).map_err(io::Error::other)
+                }
+            };
         }
     }
 }
@@ -298,11 +323,11 @@ pub(crate) async fn get_object_attributes(
     input: GetObjectAttributesInput,
 ) -> Result<GetObjectAttributesOutput> {
     check_version(&input.version_id)?;
-    let is_customer = input.sse_customer_algorithm.is_some() || input.sse_customer_key.is_some();
-    refuse(&[("x-amz-server-side-encryption-customer-algorithm", is_customer)])?;
+    let customer = customer_of!(input)?;
     let wish = Wish::new("s3:GetObjectAttributes", &input.bucket, &input.expected_bucket_owner);
     admit(&ctx, wish.key(&input.key)).await?;
     let object = find(&ctx, &input.bucket, &input.key).await?;
+    sse::check(&object.guard.sse, customer.as_ref())?;
     let asked = |attribute| input.object_attributes.contains(&attribute);
     let checksum = asked(ObjectAttributes::Checksum).then(|| {
         let kind = Some(object.checksum.kind());

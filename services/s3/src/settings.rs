@@ -10,7 +10,7 @@ use s3_api::{
     GetBucketEncryptionInput, GetBucketEncryptionOutput, GetBucketOwnershipControlsInput,
     GetBucketOwnershipControlsOutput, GetBucketTaggingInput, GetBucketTaggingOutput,
     GetObjectTaggingInput, GetObjectTaggingOutput, GetPublicAccessBlockInput,
-    GetPublicAccessBlockOutput, OwnershipControls, OwnershipControlsRule,
+    GetPublicAccessBlockOutput, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
     PublicAccessBlockConfiguration, PutBucketEncryptionInput, PutBucketEncryptionOutput,
     PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketTaggingInput,
     PutBucketTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput,
@@ -20,6 +20,7 @@ use s3_api::{
 };
 
 use crate::Ctx;
+use crate::acl::Acl;
 use crate::admission::{Wish, admit};
 use crate::bucket::refuse;
 use crate::error::{Error, Result};
@@ -249,6 +250,10 @@ pub(crate) async fn put_bucket_ownership_controls(
         return Err(Error::MalformedXml);
     };
     let ownership = rule.object_ownership.as_str();
+    let enforced = rule.object_ownership == ObjectOwnership::BucketOwnerEnforced;
+    if enforced && bucket.sharing.acl != Acl::default() {
+        return Err(Error::InvalidBucketAclWithObjectOwnership);
+    }
     change(&ctx, &bucket, |bucket| bucket.ownership = Some(ownership.to_owned())).await?;
     Ok(PutBucketOwnershipControlsOutput {})
 }
@@ -277,14 +282,16 @@ pub(crate) async fn get_bucket_encryption(
     let owner = &input.expected_bucket_owner;
     let wish = Wish::new("s3:GetEncryptionConfiguration", &input.bucket, owner);
     let encryption = admit(&ctx, wish).await?.encryption;
+    let algorithm = encryption.algorithm.as_deref().and_then(|name| name.parse().ok());
+    let algorithm = algorithm.unwrap_or(ServerSideEncryption::Aes256);
     let blocked = &encryption.blocked_types;
     let blocked_encryption_types = (!blocked.is_empty()).then(|| BlockedEncryptionTypes {
         encryption_type: blocked.iter().filter_map(|text| text.parse().ok()).collect(),
     });
     let rule = ServerSideEncryptionRule {
         apply_server_side_encryption_by_default: Some(ServerSideEncryptionByDefault {
-            sse_algorithm: ServerSideEncryption::Aes256,
-            kms_master_key_id: None,
+            sse_algorithm: algorithm,
+            kms_master_key_id: encryption.kms_key.clone(),
         }),
         bucket_key_enabled: Some(encryption.bucket_key_enabled),
         blocked_encryption_types,
@@ -296,7 +303,7 @@ pub(crate) async fn get_bucket_encryption(
     })
 }
 
-/// Sets how new objects are encrypted: with keys of S3's own, until there are others.
+/// Sets how new objects are encrypted.
 ///
 /// AWS: PutBucketEncryption.
 pub(crate) async fn put_bucket_encryption(
@@ -321,13 +328,28 @@ pub(crate) async fn put_bucket_encryption(
                  or aws:kms:dsse",
             ));
         }
-        let is_foreign = default.sse_algorithm != ServerSideEncryption::Aes256;
+        let is_foreign = matches!(
+            default.sse_algorithm,
+            ServerSideEncryption::AwsFsx | ServerSideEncryption::AwsBackup
+        );
         refuse(&[("ServerSideEncryptionConfiguration", is_foreign)])?;
     }
     let blocked = rule.blocked_encryption_types.clone().unwrap_or_default().encryption_type;
     let encryption = Encryption {
         bucket_key_enabled: rule.bucket_key_enabled == Some(true),
-        blocked_types: blocked.iter().map(ToString::to_string).collect(),
+        blocked_types: match blocked.is_empty() {
+            true => bucket.encryption.blocked_types.clone(),
+            false => blocked.iter().map(ToString::to_string).collect(),
+        },
+        algorithm: default.as_ref().and_then(|default| match default.sse_algorithm {
+            ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse => {
+                Some(default.sse_algorithm.as_str().to_owned())
+            }
+            ServerSideEncryption::Aes256
+            | ServerSideEncryption::AwsFsx
+            | ServerSideEncryption::AwsBackup => None,
+        }),
+        kms_key: default.and_then(|default| default.kms_master_key_id),
     };
     change(&ctx, &bucket, |bucket| bucket.encryption = encryption.clone()).await?;
     Ok(PutBucketEncryptionOutput {})
@@ -343,7 +365,7 @@ pub(crate) async fn delete_bucket_encryption(
     let owner = &input.expected_bucket_owner;
     let wish = Wish::new("s3:PutEncryptionConfiguration", &input.bucket, owner);
     let bucket = admit(&ctx, wish).await?;
-    change(&ctx, &bucket, |bucket| bucket.encryption = Encryption::default()).await?;
+    change(&ctx, &bucket, |bucket| bucket.encryption = Encryption::of_new_bucket()).await?;
     Ok(DeleteBucketEncryptionOutput {})
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Bucket {
     /// `BucketOwnerEnforced` and its like; none after DeleteBucketOwnershipControls.
     pub(crate) ownership: Option<String>,
     pub(crate) encryption: Encryption,
+    #[serde(default)]
+    pub(crate) sharing: crate::sharing::Sharing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,20 @@ pub(crate) struct PublicAccessBlock {
 pub(crate) struct Encryption {
     pub(crate) bucket_key_enabled: bool,
     pub(crate) blocked_types: Vec<String>,
+    /// `aws:kms` or `aws:kms:dsse`; none is the store's own.
+    #[serde(default)]
+    pub(crate) algorithm: Option<String>,
+    #[serde(default)]
+    pub(crate) kms_key: Option<String>,
+}
+
+impl Encryption {
+    /// What a new bucket has.
+    ///
+    /// AWS: "Blocking or unblocking SSE-C for a general purpose bucket".
+    pub(crate) fn of_new_bucket() -> Self {
+        Self { blocked_types: vec!["SSE-C".to_owned()], ..Self::default() }
+    }
 }
 
 /// What an object is sent with, as its writer gave it.
@@ -66,6 +82,8 @@ pub(crate) struct Object {
     pub(crate) headers: Headers,
     pub(crate) tags: Tags,
     pub(crate) checksum: Sum,
+    #[serde(default)]
+    pub(crate) guard: crate::guard::Guard,
 }
 
 /// Where an object's bytes are.
@@ -98,6 +116,8 @@ pub(crate) struct Upload {
     pub(crate) algorithm: Option<String>,
     /// Whether the object's checksum is one of its parts' checksums.
     pub(crate) composite: bool,
+    #[serde(default)]
+    pub(crate) guard: crate::guard::Guard,
 }
 
 /// A part of an upload, or of the object that the upload became.

@@ -11,6 +11,7 @@ use protocol::sigv4::{Checksum, ChecksumAlgorithm as Algorithm};
 
 use crate::checksum::{self, Sum};
 use crate::error::{Error, Result};
+use crate::sse::Seal;
 
 /// The largest object that one request may write, and the largest part.
 ///
@@ -25,6 +26,8 @@ pub(crate) struct Announced {
     pub(crate) sums: Vec<(Algorithm, String)>,
     /// A checksum to compute without one to compare with.
     pub(crate) wanted: Option<Algorithm>,
+    /// What to encrypt it with before it is kept.
+    pub(crate) seal: Option<Seal>,
 }
 
 /// A body that arrived whole.
@@ -42,7 +45,7 @@ pub(crate) struct Landed {
 }
 
 impl Landed {
-    /// The entity tag: the MD5 in hexadecimal digits.
+    /// The entity tag: the MD5 in hexadecimal digits, or what the seal has in its place.
     pub(crate) fn etag(&self) -> String {
         hex(&self.md5)
     }
@@ -92,10 +95,11 @@ pub(crate) async fn receive(
         trailing: Vec::new(),
     };
     let mut writer = blobs.create().await.map_err(Error::Blob)?;
-    let judged = match copy(body, writer.as_mut(), &mut hashes, length).await {
-        Ok(()) => judge(hashes, &announced, md5),
-        Err(error) => Err(error),
-    };
+    let judged =
+        match copy(body, writer.as_mut(), &mut hashes, (length, announced.seal.as_ref())).await {
+            Ok(()) => judge(hashes, &announced, md5),
+            Err(error) => Err(error),
+        };
     match judged {
         Err(error) => {
             writer.abandon().await;
@@ -113,7 +117,7 @@ async fn copy(
     body: ByteStream,
     writer: &mut dyn Writer,
     hashes: &mut Hashes,
-    length: u64,
+    (length, seal): (u64, Option<&Seal>),
 ) -> Result<()> {
     let mut body = body.take().ok_or(Error::IncompleteBody)?;
     while let Some(frame) = body.frame().await {
@@ -129,13 +133,18 @@ async fn copy(
                 continue;
             }
         };
+        let offset = hashes.size;
         hashes.size += data.len() as u64;
         if hashes.size > length {
             return Err(Error::IncompleteBody);
         }
         hashes.md5.update(&data);
         hashes.sums.iter_mut().for_each(|sum| sum.update(&data));
-        writer.write(&data).await.map_err(Error::Blob)?;
+        match seal {
+            Some(seal) => writer.write(&seal.apply(offset, &data)?).await,
+            None => writer.write(&data).await,
+        }
+        .map_err(Error::Blob)?;
     }
     if hashes.size == length { Ok(()) } else { Err(Error::IncompleteBody) }
 }
@@ -175,6 +184,7 @@ fn judge(hashes: Hashes, announced: &Announced, md5: Option<[u8; 16]>) -> Result
         |(algorithm, value)| Sum::new(*algorithm, value.trim().to_owned()),
     );
     let wanted = announced.wanted.and_then(done);
+    let computed = announced.seal.as_ref().map_or(computed, |seal| seal.start);
     Ok(Judged { size, md5: computed, sum, wanted, crc64 })
 }
 

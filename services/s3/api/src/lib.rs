@@ -271,6 +271,22 @@ structure! {
 operation!(DeleteBucketInput => DeleteBucketOutput, "DeleteBucket");
 
 structure! {
+    /// What `DeleteBucketCors` is asked with.
+    pub struct DeleteBucketCorsInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `DeleteBucketCors` answers.
+    pub struct DeleteBucketCorsOutput {
+    }
+}
+
+operation!(DeleteBucketCorsInput => DeleteBucketCorsOutput, "DeleteBucketCors");
+
+structure! {
     /// What `DeleteBucketEncryption` is asked with.
     pub struct DeleteBucketEncryptionInput {
         bucket: String = "Bucket", required;
@@ -285,6 +301,23 @@ structure! {
 }
 
 operation!(DeleteBucketEncryptionInput => DeleteBucketEncryptionOutput, "DeleteBucketEncryption");
+
+structure! {
+    /// What `DeleteBucketInventoryConfiguration` is asked with.
+    pub struct DeleteBucketInventoryConfigurationInput {
+        bucket: String = "Bucket", required;
+        id: String = "Id", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `DeleteBucketInventoryConfiguration` answers.
+    pub struct DeleteBucketInventoryConfigurationOutput {
+    }
+}
+
+operation!(DeleteBucketInventoryConfigurationInput => DeleteBucketInventoryConfigurationOutput, "DeleteBucketInventoryConfiguration");
 
 structure! {
     /// What `DeleteBucketOwnershipControls` is asked with.
@@ -333,6 +366,22 @@ structure! {
 }
 
 operation!(DeleteBucketTaggingInput => DeleteBucketTaggingOutput, "DeleteBucketTagging");
+
+structure! {
+    /// What `DeleteBucketWebsite` is asked with.
+    pub struct DeleteBucketWebsiteInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `DeleteBucketWebsite` answers.
+    pub struct DeleteBucketWebsiteOutput {
+    }
+}
+
+operation!(DeleteBucketWebsiteInput => DeleteBucketWebsiteOutput, "DeleteBucketWebsite");
 
 structure! {
     /// What `DeleteObject` is asked with.
@@ -421,6 +470,60 @@ structure! {
 operation!(DeletePublicAccessBlockInput => DeletePublicAccessBlockOutput, "DeletePublicAccessBlock");
 
 structure! {
+    /// What `GetBucketAccelerateConfiguration` is asked with.
+    pub struct GetBucketAccelerateConfigurationInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketAccelerateConfiguration` answers.
+    pub struct GetBucketAccelerateConfigurationOutput {
+        status: Option<BucketAccelerateStatus> = "Status", optional;
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+    }
+}
+
+operation!(GetBucketAccelerateConfigurationInput => GetBucketAccelerateConfigurationOutput, "GetBucketAccelerateConfiguration");
+
+structure! {
+    /// What `GetBucketAcl` is asked with.
+    pub struct GetBucketAclInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketAcl` answers.
+    pub struct GetBucketAclOutput {
+        owner: Option<Owner> = "Owner", optional;
+        grants: Vec<Grant> = "Grants", always;
+    }
+}
+
+operation!(GetBucketAclInput => GetBucketAclOutput, "GetBucketAcl");
+
+structure! {
+    /// What `GetBucketCors` is asked with.
+    pub struct GetBucketCorsInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketCors` answers.
+    pub struct GetBucketCorsOutput {
+        cors_rules: Vec<CORSRule> = "CORSRules", always;
+    }
+}
+
+operation!(GetBucketCorsInput => GetBucketCorsOutput, "GetBucketCors");
+
+structure! {
     /// What `GetBucketEncryption` is asked with.
     pub struct GetBucketEncryptionInput {
         bucket: String = "Bucket", required;
@@ -438,6 +541,24 @@ structure! {
 operation!(GetBucketEncryptionInput => GetBucketEncryptionOutput, "GetBucketEncryption");
 
 structure! {
+    /// What `GetBucketInventoryConfiguration` is asked with.
+    pub struct GetBucketInventoryConfigurationInput {
+        bucket: String = "Bucket", required;
+        id: String = "Id", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketInventoryConfiguration` answers.
+    pub struct GetBucketInventoryConfigurationOutput {
+        inventory_configuration: Option<InventoryConfiguration> = "InventoryConfiguration", optional;
+    }
+}
+
+operation!(GetBucketInventoryConfigurationInput => GetBucketInventoryConfigurationOutput, "GetBucketInventoryConfiguration");
+
+structure! {
     /// What `GetBucketLocation` is asked with.
     pub struct GetBucketLocationInput {
         bucket: String = "Bucket", required;
@@ -453,6 +574,43 @@ structure! {
 }
 
 operation!(GetBucketLocationInput => GetBucketLocationOutput, "GetBucketLocation");
+
+structure! {
+    /// What `GetBucketLogging` is asked with.
+    pub struct GetBucketLoggingInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketLogging` answers.
+    pub struct GetBucketLoggingOutput {
+        logging_enabled: Option<LoggingEnabled> = "LoggingEnabled", optional;
+    }
+}
+
+operation!(GetBucketLoggingInput => GetBucketLoggingOutput, "GetBucketLogging");
+
+structure! {
+    /// What `GetBucketNotificationConfiguration` is asked with.
+    pub struct GetBucketNotificationConfigurationInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketNotificationConfiguration` answers.
+    pub struct GetBucketNotificationConfigurationOutput {
+        topic_configurations: Vec<TopicConfiguration> = "TopicConfigurations", always;
+        queue_configurations: Vec<QueueConfiguration> = "QueueConfigurations", always;
+        lambda_function_configurations: Vec<LambdaFunctionConfiguration> = "LambdaFunctionConfigurations", always;
+        event_bridge_configuration: Option<EventBridgeConfiguration> = "EventBridgeConfiguration", optional;
+    }
+}
+
+operation!(GetBucketNotificationConfigurationInput => GetBucketNotificationConfigurationOutput, "GetBucketNotificationConfiguration");
 
 structure! {
     /// What `GetBucketOwnershipControls` is asked with.
@@ -489,6 +647,40 @@ structure! {
 operation!(GetBucketPolicyInput => GetBucketPolicyOutput, "GetBucketPolicy");
 
 structure! {
+    /// What `GetBucketPolicyStatus` is asked with.
+    pub struct GetBucketPolicyStatusInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketPolicyStatus` answers.
+    pub struct GetBucketPolicyStatusOutput {
+        policy_status: Option<PolicyStatus> = "PolicyStatus", optional;
+    }
+}
+
+operation!(GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput, "GetBucketPolicyStatus");
+
+structure! {
+    /// What `GetBucketRequestPayment` is asked with.
+    pub struct GetBucketRequestPaymentInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketRequestPayment` answers.
+    pub struct GetBucketRequestPaymentOutput {
+        payer: Option<Payer> = "Payer", optional;
+    }
+}
+
+operation!(GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput, "GetBucketRequestPayment");
+
+structure! {
     /// What `GetBucketTagging` is asked with.
     pub struct GetBucketTaggingInput {
         bucket: String = "Bucket", required;
@@ -522,6 +714,26 @@ structure! {
 }
 
 operation!(GetBucketVersioningInput => GetBucketVersioningOutput, "GetBucketVersioning");
+
+structure! {
+    /// What `GetBucketWebsite` is asked with.
+    pub struct GetBucketWebsiteInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketWebsite` answers.
+    pub struct GetBucketWebsiteOutput {
+        redirect_all_requests_to: Option<RedirectAllRequestsTo> = "RedirectAllRequestsTo", optional;
+        index_document: Option<IndexDocument> = "IndexDocument", optional;
+        error_document: Option<ErrorDocument> = "ErrorDocument", optional;
+        routing_rules: Vec<RoutingRule> = "RoutingRules", always;
+    }
+}
+
+operation!(GetBucketWebsiteInput => GetBucketWebsiteOutput, "GetBucketWebsite");
 
 structure! {
     /// What `GetObject` is asked with.
@@ -603,6 +815,28 @@ structure! {
 }
 
 operation!(GetObjectInput => GetObjectOutput, "GetObject");
+
+structure! {
+    /// What `GetObjectAcl` is asked with.
+    pub struct GetObjectAclInput {
+        bucket: String = "Bucket", required;
+        key: String = "Key", required;
+        version_id: Option<String> = "VersionId", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetObjectAcl` answers.
+    pub struct GetObjectAclOutput {
+        owner: Option<Owner> = "Owner", optional;
+        grants: Vec<Grant> = "Grants", always;
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+    }
+}
+
+operation!(GetObjectAclInput => GetObjectAclOutput, "GetObjectAcl");
 
 structure! {
     /// What `GetObjectAttributes` is asked with.
@@ -779,6 +1013,27 @@ structure! {
 operation!(HeadObjectInput => HeadObjectOutput, "HeadObject");
 
 structure! {
+    /// What `ListBucketInventoryConfigurations` is asked with.
+    pub struct ListBucketInventoryConfigurationsInput {
+        bucket: String = "Bucket", required;
+        continuation_token: Option<String> = "ContinuationToken", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `ListBucketInventoryConfigurations` answers.
+    pub struct ListBucketInventoryConfigurationsOutput {
+        continuation_token: Option<String> = "ContinuationToken", optional;
+        inventory_configuration_list: Vec<InventoryConfiguration> = "InventoryConfigurationList", always;
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        next_continuation_token: Option<String> = "NextContinuationToken", optional;
+    }
+}
+
+operation!(ListBucketInventoryConfigurationsInput => ListBucketInventoryConfigurationsOutput, "ListBucketInventoryConfigurations");
+
+structure! {
     /// What `ListBuckets` is asked with.
     pub struct ListBucketsInput {
         max_buckets: Option<i32> = "MaxBuckets", optional;
@@ -950,6 +1205,68 @@ structure! {
 operation!(ListPartsInput => ListPartsOutput, "ListParts");
 
 structure! {
+    /// What `PutBucketAccelerateConfiguration` is asked with.
+    pub struct PutBucketAccelerateConfigurationInput {
+        bucket: String = "Bucket", required;
+        accelerate_configuration: AccelerateConfiguration = "AccelerateConfiguration", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketAccelerateConfiguration` answers.
+    pub struct PutBucketAccelerateConfigurationOutput {
+    }
+}
+
+operation!(PutBucketAccelerateConfigurationInput => PutBucketAccelerateConfigurationOutput, "PutBucketAccelerateConfiguration");
+
+structure! {
+    /// What `PutBucketAcl` is asked with.
+    pub struct PutBucketAclInput {
+        acl: Option<BucketCannedACL> = "ACL", optional;
+        access_control_policy: Option<AccessControlPolicy> = "AccessControlPolicy", optional;
+        bucket: String = "Bucket", required;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        grant_full_control: Option<String> = "GrantFullControl", optional;
+        grant_read: Option<String> = "GrantRead", optional;
+        grant_read_acp: Option<String> = "GrantReadACP", optional;
+        grant_write: Option<String> = "GrantWrite", optional;
+        grant_write_acp: Option<String> = "GrantWriteACP", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketAcl` answers.
+    pub struct PutBucketAclOutput {
+    }
+}
+
+operation!(PutBucketAclInput => PutBucketAclOutput, "PutBucketAcl");
+
+structure! {
+    /// What `PutBucketCors` is asked with.
+    pub struct PutBucketCorsInput {
+        bucket: String = "Bucket", required;
+        cors_configuration: CORSConfiguration = "CORSConfiguration", required;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketCors` answers.
+    pub struct PutBucketCorsOutput {
+    }
+}
+
+operation!(PutBucketCorsInput => PutBucketCorsOutput, "PutBucketCors");
+
+structure! {
     /// What `PutBucketEncryption` is asked with.
     pub struct PutBucketEncryptionInput {
         bucket: String = "Bucket", required;
@@ -967,6 +1284,61 @@ structure! {
 }
 
 operation!(PutBucketEncryptionInput => PutBucketEncryptionOutput, "PutBucketEncryption");
+
+structure! {
+    /// What `PutBucketInventoryConfiguration` is asked with.
+    pub struct PutBucketInventoryConfigurationInput {
+        bucket: String = "Bucket", required;
+        id: String = "Id", required;
+        inventory_configuration: InventoryConfiguration = "InventoryConfiguration", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketInventoryConfiguration` answers.
+    pub struct PutBucketInventoryConfigurationOutput {
+    }
+}
+
+operation!(PutBucketInventoryConfigurationInput => PutBucketInventoryConfigurationOutput, "PutBucketInventoryConfiguration");
+
+structure! {
+    /// What `PutBucketLogging` is asked with.
+    pub struct PutBucketLoggingInput {
+        bucket: String = "Bucket", required;
+        bucket_logging_status: BucketLoggingStatus = "BucketLoggingStatus", required;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketLogging` answers.
+    pub struct PutBucketLoggingOutput {
+    }
+}
+
+operation!(PutBucketLoggingInput => PutBucketLoggingOutput, "PutBucketLogging");
+
+structure! {
+    /// What `PutBucketNotificationConfiguration` is asked with.
+    pub struct PutBucketNotificationConfigurationInput {
+        bucket: String = "Bucket", required;
+        notification_configuration: NotificationConfiguration = "NotificationConfiguration", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+        skip_destination_validation: Option<bool> = "SkipDestinationValidation", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketNotificationConfiguration` answers.
+    pub struct PutBucketNotificationConfigurationOutput {
+    }
+}
+
+operation!(PutBucketNotificationConfigurationInput => PutBucketNotificationConfigurationOutput, "PutBucketNotificationConfiguration");
 
 structure! {
     /// What `PutBucketOwnershipControls` is asked with.
@@ -1008,6 +1380,25 @@ structure! {
 operation!(PutBucketPolicyInput => PutBucketPolicyOutput, "PutBucketPolicy");
 
 structure! {
+    /// What `PutBucketRequestPayment` is asked with.
+    pub struct PutBucketRequestPaymentInput {
+        bucket: String = "Bucket", required;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        request_payment_configuration: RequestPaymentConfiguration = "RequestPaymentConfiguration", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketRequestPayment` answers.
+    pub struct PutBucketRequestPaymentOutput {
+    }
+}
+
+operation!(PutBucketRequestPaymentInput => PutBucketRequestPaymentOutput, "PutBucketRequestPayment");
+
+structure! {
     /// What `PutBucketTagging` is asked with.
     pub struct PutBucketTaggingInput {
         bucket: String = "Bucket", required;
@@ -1025,6 +1416,25 @@ structure! {
 }
 
 operation!(PutBucketTaggingInput => PutBucketTaggingOutput, "PutBucketTagging");
+
+structure! {
+    /// What `PutBucketWebsite` is asked with.
+    pub struct PutBucketWebsiteInput {
+        bucket: String = "Bucket", required;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        website_configuration: WebsiteConfiguration = "WebsiteConfiguration", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketWebsite` answers.
+    pub struct PutBucketWebsiteOutput {
+    }
+}
+
+operation!(PutBucketWebsiteInput => PutBucketWebsiteOutput, "PutBucketWebsite");
 
 structure! {
     /// What `PutObject` is asked with.
@@ -1110,6 +1520,35 @@ structure! {
 }
 
 operation!(PutObjectInput => PutObjectOutput, "PutObject");
+
+structure! {
+    /// What `PutObjectAcl` is asked with.
+    pub struct PutObjectAclInput {
+        acl: Option<ObjectCannedACL> = "ACL", optional;
+        access_control_policy: Option<AccessControlPolicy> = "AccessControlPolicy", optional;
+        bucket: String = "Bucket", required;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        grant_full_control: Option<String> = "GrantFullControl", optional;
+        grant_read: Option<String> = "GrantRead", optional;
+        grant_read_acp: Option<String> = "GrantReadACP", optional;
+        grant_write: Option<String> = "GrantWrite", optional;
+        grant_write_acp: Option<String> = "GrantWriteACP", optional;
+        key: String = "Key", required;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        version_id: Option<String> = "VersionId", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutObjectAcl` answers.
+    pub struct PutObjectAclOutput {
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+    }
+}
+
+operation!(PutObjectAclInput => PutObjectAclOutput, "PutObjectAcl");
 
 structure! {
     /// What `PutObjectTagging` is asked with.
@@ -1250,6 +1689,21 @@ structure! {
 
 operation!(UploadPartCopyInput => UploadPartCopyOutput, "UploadPartCopy");
 
+structure! {
+    /// AWS: AccelerateConfiguration.
+    pub struct AccelerateConfiguration {
+        status: Option<BucketAccelerateStatus> = "Status", optional;
+    }
+}
+
+structure! {
+    /// AWS: AccessControlPolicy.
+    pub struct AccessControlPolicy {
+        grants: Vec<Grant> = "Grants", nonempty;
+        owner: Option<Owner> = "Owner", optional;
+    }
+}
+
 enumeration! {
     /// AWS: AnnotationDirective.
     pub enum AnnotationDirective {
@@ -1280,6 +1734,14 @@ structure! {
         creation_date: Option<Timestamp> = "CreationDate", optional;
         bucket_region: Option<String> = "BucketRegion", optional;
         bucket_arn: Option<String> = "BucketArn", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: BucketAccelerateStatus.
+    pub enum BucketAccelerateStatus {
+        Enabled = "Enabled",
+        Suspended = "Suspended",
     }
 }
 
@@ -1345,6 +1807,22 @@ enumeration! {
     }
 }
 
+structure! {
+    /// AWS: BucketLoggingStatus.
+    pub struct BucketLoggingStatus {
+        logging_enabled: Option<LoggingEnabled> = "LoggingEnabled", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: BucketLogsPermission.
+    pub enum BucketLogsPermission {
+        FullControl = "FULL_CONTROL",
+        Read = "READ",
+        Write = "WRITE",
+    }
+}
+
 enumeration! {
     /// AWS: BucketNamespace.
     pub enum BucketNamespace {
@@ -1365,6 +1843,25 @@ enumeration! {
     pub enum BucketVersioningStatus {
         Enabled = "Enabled",
         Suspended = "Suspended",
+    }
+}
+
+structure! {
+    /// AWS: CORSConfiguration.
+    pub struct CORSConfiguration {
+        cors_rules: Vec<CORSRule> = "CORSRules", required;
+    }
+}
+
+structure! {
+    /// AWS: CORSRule.
+    pub struct CORSRule {
+        id: Option<String> = "ID", optional;
+        allowed_headers: Vec<String> = "AllowedHeaders", nonempty;
+        allowed_methods: Vec<String> = "AllowedMethods", required;
+        allowed_origins: Vec<String> = "AllowedOrigins", required;
+        expose_headers: Vec<String> = "ExposeHeaders", nonempty;
+        max_age_seconds: Option<i32> = "MaxAgeSeconds", optional;
     }
 }
 
@@ -1445,6 +1942,14 @@ structure! {
         checksum_xxhash3: Option<String> = "ChecksumXXHASH3", optional;
         checksum_xxhash128: Option<String> = "ChecksumXXHASH128", optional;
         part_number: Option<i32> = "PartNumber", optional;
+    }
+}
+
+structure! {
+    /// AWS: Condition.
+    pub struct Condition {
+        http_error_code_returned_equals: Option<String> = "HttpErrorCodeReturnedEquals", optional;
+        key_prefix_equals: Option<String> = "KeyPrefixEquals", optional;
     }
 }
 
@@ -1547,6 +2052,72 @@ structure! {
 }
 
 structure! {
+    /// AWS: ErrorDocument.
+    pub struct ErrorDocument {
+        key: String = "Key", required;
+    }
+}
+
+enumeration! {
+    /// AWS: Event.
+    pub enum Event {
+        S3ReducedRedundancyLostObject = "s3:ReducedRedundancyLostObject",
+        S3ObjectCreated = "s3:ObjectCreated:*",
+        S3ObjectCreatedPut = "s3:ObjectCreated:Put",
+        S3ObjectCreatedPost = "s3:ObjectCreated:Post",
+        S3ObjectCreatedCopy = "s3:ObjectCreated:Copy",
+        S3ObjectCreatedCompleteMultipartUpload = "s3:ObjectCreated:CompleteMultipartUpload",
+        S3ObjectRemoved = "s3:ObjectRemoved:*",
+        S3ObjectRemovedDelete = "s3:ObjectRemoved:Delete",
+        S3ObjectRemovedDeleteMarkerCreated = "s3:ObjectRemoved:DeleteMarkerCreated",
+        S3ObjectRestore = "s3:ObjectRestore:*",
+        S3ObjectRestorePost = "s3:ObjectRestore:Post",
+        S3ObjectRestoreCompleted = "s3:ObjectRestore:Completed",
+        S3Replication = "s3:Replication:*",
+        S3ReplicationOperationFailedReplication = "s3:Replication:OperationFailedReplication",
+        S3ReplicationOperationNotTracked = "s3:Replication:OperationNotTracked",
+        S3ReplicationOperationMissedThreshold = "s3:Replication:OperationMissedThreshold",
+        S3ReplicationOperationReplicatedAfterThreshold = "s3:Replication:OperationReplicatedAfterThreshold",
+        S3ObjectRestoreDelete = "s3:ObjectRestore:Delete",
+        S3LifecycleTransition = "s3:LifecycleTransition",
+        S3IntelligentTiering = "s3:IntelligentTiering",
+        S3ObjectAclPut = "s3:ObjectAcl:Put",
+        S3LifecycleExpiration = "s3:LifecycleExpiration:*",
+        S3LifecycleExpirationDelete = "s3:LifecycleExpiration:Delete",
+        S3LifecycleExpirationDeleteMarkerCreated = "s3:LifecycleExpiration:DeleteMarkerCreated",
+        S3ObjectTagging = "s3:ObjectTagging:*",
+        S3ObjectTaggingPut = "s3:ObjectTagging:Put",
+        S3ObjectTaggingDelete = "s3:ObjectTagging:Delete",
+        S3ObjectAnnotation = "s3:ObjectAnnotation:*",
+        S3ObjectAnnotationPut = "s3:ObjectAnnotation:Put",
+        S3ObjectAnnotationDelete = "s3:ObjectAnnotation:Delete",
+        S3ObjectRetentionPut = "s3:ObjectRetention:Put",
+    }
+}
+
+structure! {
+    /// AWS: EventBridgeConfiguration.
+    pub struct EventBridgeConfiguration {
+    }
+}
+
+structure! {
+    /// AWS: FilterRule.
+    pub struct FilterRule {
+        name: Option<FilterRuleName> = "Name", optional;
+        value: Option<String> = "Value", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: FilterRuleName.
+    pub enum FilterRuleName {
+        Prefix = "prefix",
+        Suffix = "suffix",
+    }
+}
+
+structure! {
     /// AWS: GetObjectAttributesParts.
     pub struct GetObjectAttributesParts {
         total_parts_count: Option<i32> = "TotalPartsCount", optional;
@@ -1559,10 +2130,149 @@ structure! {
 }
 
 structure! {
+    /// AWS: Grant.
+    pub struct Grant {
+        grantee: Option<Grantee> = "Grantee", optional;
+        permission: Option<Permission> = "Permission", optional;
+    }
+}
+
+structure! {
+    /// AWS: Grantee.
+    pub struct Grantee {
+        display_name: Option<String> = "DisplayName", optional;
+        email_address: Option<String> = "EmailAddress", optional;
+        id: Option<String> = "ID", optional;
+        type_: Type = "Type", required;
+        uri: Option<String> = "URI", optional;
+    }
+}
+
+structure! {
+    /// AWS: IndexDocument.
+    pub struct IndexDocument {
+        suffix: String = "Suffix", required;
+    }
+}
+
+structure! {
     /// AWS: Initiator.
     pub struct Initiator {
         id: Option<String> = "ID", optional;
         display_name: Option<String> = "DisplayName", optional;
+    }
+}
+
+structure! {
+    /// AWS: InventoryConfiguration.
+    pub struct InventoryConfiguration {
+        destination: InventoryDestination = "Destination", required;
+        is_enabled: bool = "IsEnabled", required;
+        filter: Option<InventoryFilter> = "Filter", optional;
+        id: String = "Id", required;
+        included_object_versions: InventoryIncludedObjectVersions = "IncludedObjectVersions", required;
+        optional_fields: Vec<InventoryOptionalField> = "OptionalFields", nonempty;
+        schedule: InventorySchedule = "Schedule", required;
+    }
+}
+
+structure! {
+    /// AWS: InventoryDestination.
+    pub struct InventoryDestination {
+        s3_bucket_destination: InventoryS3BucketDestination = "S3BucketDestination", required;
+    }
+}
+
+structure! {
+    /// AWS: InventoryEncryption.
+    pub struct InventoryEncryption {
+        sses3: Option<SSES3> = "SSES3", optional;
+        ssekms: Option<SSEKMS> = "SSEKMS", optional;
+    }
+}
+
+structure! {
+    /// AWS: InventoryFilter.
+    pub struct InventoryFilter {
+        prefix: String = "Prefix", required;
+    }
+}
+
+enumeration! {
+    /// AWS: InventoryFormat.
+    pub enum InventoryFormat {
+        Csv = "CSV",
+        Orc = "ORC",
+        Parquet = "Parquet",
+    }
+}
+
+enumeration! {
+    /// AWS: InventoryFrequency.
+    pub enum InventoryFrequency {
+        Daily = "Daily",
+        Weekly = "Weekly",
+    }
+}
+
+enumeration! {
+    /// AWS: InventoryIncludedObjectVersions.
+    pub enum InventoryIncludedObjectVersions {
+        All = "All",
+        Current = "Current",
+    }
+}
+
+enumeration! {
+    /// AWS: InventoryOptionalField.
+    pub enum InventoryOptionalField {
+        Size = "Size",
+        LastModifiedDate = "LastModifiedDate",
+        StorageClass = "StorageClass",
+        ETag = "ETag",
+        IsMultipartUploaded = "IsMultipartUploaded",
+        ReplicationStatus = "ReplicationStatus",
+        EncryptionStatus = "EncryptionStatus",
+        ObjectLockRetainUntilDate = "ObjectLockRetainUntilDate",
+        ObjectLockMode = "ObjectLockMode",
+        ObjectLockLegalHoldStatus = "ObjectLockLegalHoldStatus",
+        ObjectLockEventHoldStatus = "ObjectLockEventHoldStatus",
+        ObjectLockEventHoldDuration = "ObjectLockEventHoldDuration",
+        IntelligentTieringAccessTier = "IntelligentTieringAccessTier",
+        BucketKeyStatus = "BucketKeyStatus",
+        ChecksumAlgorithm = "ChecksumAlgorithm",
+        ObjectAccessControlList = "ObjectAccessControlList",
+        ObjectOwner = "ObjectOwner",
+        LifecycleExpirationDate = "LifecycleExpirationDate",
+        IntelligentTieringReferenceDate = "IntelligentTieringReferenceDate",
+    }
+}
+
+structure! {
+    /// AWS: InventoryS3BucketDestination.
+    pub struct InventoryS3BucketDestination {
+        account_id: Option<String> = "AccountId", optional;
+        bucket: String = "Bucket", required;
+        format: InventoryFormat = "Format", required;
+        prefix: Option<String> = "Prefix", optional;
+        encryption: Option<InventoryEncryption> = "Encryption", optional;
+    }
+}
+
+structure! {
+    /// AWS: InventorySchedule.
+    pub struct InventorySchedule {
+        frequency: InventoryFrequency = "Frequency", required;
+    }
+}
+
+structure! {
+    /// AWS: LambdaFunctionConfiguration.
+    pub struct LambdaFunctionConfiguration {
+        id: Option<String> = "Id", optional;
+        lambda_function_arn: String = "LambdaFunctionArn", required;
+        events: Vec<Event> = "Events", required;
+        filter: Option<NotificationConfigurationFilter> = "Filter", optional;
     }
 }
 
@@ -1579,6 +2289,16 @@ enumeration! {
     pub enum LocationType {
         AvailabilityZone = "AvailabilityZone",
         LocalZone = "LocalZone",
+    }
+}
+
+structure! {
+    /// AWS: LoggingEnabled.
+    pub struct LoggingEnabled {
+        target_bucket: String = "TargetBucket", required;
+        target_grants: Vec<TargetGrant> = "TargetGrants", nonempty;
+        target_prefix: String = "TargetPrefix", required;
+        target_object_key_format: Option<TargetObjectKeyFormat> = "TargetObjectKeyFormat", optional;
     }
 }
 
@@ -1610,6 +2330,23 @@ structure! {
         checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
         checksum_type: Option<ChecksumType> = "ChecksumType", optional;
         version_id: Option<String> = "VersionId", optional;
+    }
+}
+
+structure! {
+    /// AWS: NotificationConfiguration.
+    pub struct NotificationConfiguration {
+        topic_configurations: Vec<TopicConfiguration> = "TopicConfigurations", nonempty;
+        queue_configurations: Vec<QueueConfiguration> = "QueueConfigurations", nonempty;
+        lambda_function_configurations: Vec<LambdaFunctionConfiguration> = "LambdaFunctionConfigurations", nonempty;
+        event_bridge_configuration: Option<EventBridgeConfiguration> = "EventBridgeConfiguration", optional;
+    }
+}
+
+structure! {
+    /// AWS: NotificationConfigurationFilter.
+    pub struct NotificationConfigurationFilter {
+        key: Option<S3KeyFilter> = "Key", optional;
     }
 }
 
@@ -1784,6 +2521,55 @@ structure! {
     }
 }
 
+enumeration! {
+    /// AWS: PartitionDateSource.
+    pub enum PartitionDateSource {
+        EventTime = "EventTime",
+        DeliveryTime = "DeliveryTime",
+    }
+}
+
+structure! {
+    /// AWS: PartitionedPrefix.
+    pub struct PartitionedPrefix {
+        partition_date_source: Option<PartitionDateSource> = "PartitionDateSource", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: Payer.
+    pub enum Payer {
+        Requester = "Requester",
+        BucketOwner = "BucketOwner",
+    }
+}
+
+enumeration! {
+    /// AWS: Permission.
+    pub enum Permission {
+        FullControl = "FULL_CONTROL",
+        Write = "WRITE",
+        WriteAcp = "WRITE_ACP",
+        Read = "READ",
+        ReadAcp = "READ_ACP",
+    }
+}
+
+structure! {
+    /// AWS: PolicyStatus.
+    pub struct PolicyStatus {
+        is_public: Option<bool> = "IsPublic", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: Protocol.
+    pub enum Protocol {
+        Http = "http",
+        Https = "https",
+    }
+}
+
 structure! {
     /// AWS: PublicAccessBlockConfiguration.
     pub struct PublicAccessBlockConfiguration {
@@ -1791,6 +2577,35 @@ structure! {
         ignore_public_acls: Option<bool> = "IgnorePublicAcls", optional;
         block_public_policy: Option<bool> = "BlockPublicPolicy", optional;
         restrict_public_buckets: Option<bool> = "RestrictPublicBuckets", optional;
+    }
+}
+
+structure! {
+    /// AWS: QueueConfiguration.
+    pub struct QueueConfiguration {
+        id: Option<String> = "Id", optional;
+        queue_arn: String = "QueueArn", required;
+        events: Vec<Event> = "Events", required;
+        filter: Option<NotificationConfigurationFilter> = "Filter", optional;
+    }
+}
+
+structure! {
+    /// AWS: Redirect.
+    pub struct Redirect {
+        host_name: Option<String> = "HostName", optional;
+        http_redirect_code: Option<String> = "HttpRedirectCode", optional;
+        protocol: Option<Protocol> = "Protocol", optional;
+        replace_key_prefix_with: Option<String> = "ReplaceKeyPrefixWith", optional;
+        replace_key_with: Option<String> = "ReplaceKeyWith", optional;
+    }
+}
+
+structure! {
+    /// AWS: RedirectAllRequestsTo.
+    pub struct RedirectAllRequestsTo {
+        host_name: String = "HostName", required;
+        protocol: Option<Protocol> = "Protocol", optional;
     }
 }
 
@@ -1820,10 +2635,45 @@ enumeration! {
 }
 
 structure! {
+    /// AWS: RequestPaymentConfiguration.
+    pub struct RequestPaymentConfiguration {
+        payer: Payer = "Payer", required;
+    }
+}
+
+structure! {
     /// AWS: RestoreStatus.
     pub struct RestoreStatus {
         is_restore_in_progress: Option<bool> = "IsRestoreInProgress", optional;
         restore_expiry_date: Option<Timestamp> = "RestoreExpiryDate", optional;
+    }
+}
+
+structure! {
+    /// AWS: RoutingRule.
+    pub struct RoutingRule {
+        condition: Option<Condition> = "Condition", optional;
+        redirect: Redirect = "Redirect", required;
+    }
+}
+
+structure! {
+    /// AWS: S3KeyFilter.
+    pub struct S3KeyFilter {
+        filter_rules: Vec<FilterRule> = "FilterRules", nonempty;
+    }
+}
+
+structure! {
+    /// AWS: SSEKMS.
+    pub struct SSEKMS {
+        key_id: String = "KeyId", required;
+    }
+}
+
+structure! {
+    /// AWS: SSES3.
+    pub struct SSES3 {
     }
 }
 
@@ -1859,6 +2709,12 @@ structure! {
         apply_server_side_encryption_by_default: Option<ServerSideEncryptionByDefault> = "ApplyServerSideEncryptionByDefault", optional;
         bucket_key_enabled: Option<bool> = "BucketKeyEnabled", optional;
         blocked_encryption_types: Option<BlockedEncryptionTypes> = "BlockedEncryptionTypes", optional;
+    }
+}
+
+structure! {
+    /// AWS: SimplePrefix.
+    pub struct SimplePrefix {
     }
 }
 
@@ -1903,6 +2759,51 @@ enumeration! {
     pub enum TaggingDirective {
         Copy = "COPY",
         Replace = "REPLACE",
+    }
+}
+
+structure! {
+    /// AWS: TargetGrant.
+    pub struct TargetGrant {
+        grantee: Option<Grantee> = "Grantee", optional;
+        permission: Option<BucketLogsPermission> = "Permission", optional;
+    }
+}
+
+structure! {
+    /// AWS: TargetObjectKeyFormat.
+    pub struct TargetObjectKeyFormat {
+        simple_prefix: Option<SimplePrefix> = "SimplePrefix", optional;
+        partitioned_prefix: Option<PartitionedPrefix> = "PartitionedPrefix", optional;
+    }
+}
+
+structure! {
+    /// AWS: TopicConfiguration.
+    pub struct TopicConfiguration {
+        id: Option<String> = "Id", optional;
+        topic_arn: String = "TopicArn", required;
+        events: Vec<Event> = "Events", required;
+        filter: Option<NotificationConfigurationFilter> = "Filter", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: Type.
+    pub enum Type {
+        CanonicalUser = "CanonicalUser",
+        AmazonCustomerByEmail = "AmazonCustomerByEmail",
+        Group = "Group",
+    }
+}
+
+structure! {
+    /// AWS: WebsiteConfiguration.
+    pub struct WebsiteConfiguration {
+        error_document: Option<ErrorDocument> = "ErrorDocument", optional;
+        index_document: Option<IndexDocument> = "IndexDocument", optional;
+        redirect_all_requests_to: Option<RedirectAllRequestsTo> = "RedirectAllRequestsTo", optional;
+        routing_rules: Vec<RoutingRule> = "RoutingRules", nonempty;
     }
 }
 
