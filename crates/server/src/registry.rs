@@ -36,6 +36,7 @@ pub(crate) fn services(
         .into(),
         autoscaling::service().into(),
         cloudformation::service().into(),
+        cloudtrail::service(cloudtrail::Drivers { cipher: cipher.clone() }).into(),
         ec2::service(ec2::Drivers {
             net: d.net.clone(),
             net_options: d.net_options.clone(),
@@ -62,6 +63,7 @@ pub(crate) fn services(
         .into(),
         iam::service(directory.clone()).into(),
         kms::service(kms::Drivers { cipher: cipher.clone() }).into(),
+        organizations::service().into(),
         rds::service(rds::Drivers {
             net: d.net.clone(),
             machine: d.machine.clone(),
