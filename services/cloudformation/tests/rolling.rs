@@ -16,7 +16,7 @@ use cloudformation_api::{ResourceSignalStatus, SignalResourceInput, StackStatus}
 use kernel::resource::{
     Attributes, Progress, Properties, Property, ResourceCtx, ResourceHandler, ResourceType,
 };
-use kernel::{Ctx, Service, ServiceError};
+use kernel::{Ctx, Service, ServiceDef, ServiceError};
 use testkit::{Cloud, TestClient, poll};
 use world::{create, reach, told, update};
 
@@ -28,6 +28,8 @@ struct Group {
     launched: u32,
     /// The fewest instances that were there at any time.
     fewest: usize,
+    /// How often it was described.
+    looks: u32,
 }
 
 type Shared = Arc<Mutex<Group>>;
@@ -51,7 +53,8 @@ async fn describe(
     ctx: Ctx<Mutex<Group>>,
     _input: DescribeAutoScalingGroupsInput,
 ) -> Result<DescribeAutoScalingGroupsOutput, ServiceError> {
-    let group = ctx.drivers.lock().unwrap();
+    let mut group = ctx.drivers.lock().unwrap();
+    group.looks += 1;
     let instance = |(id, version): &(String, String)| Instance {
         instance_id: id.clone(),
         lifecycle_state: LifecycleState::InService,
@@ -124,8 +127,7 @@ impl ResourceHandler for Handler {
     }
 }
 
-async fn cloud() -> (Cloud, Shared) {
-    let group = Shared::default();
+fn services(group: &Shared) -> Vec<ServiceDef> {
     let resource_type = ResourceType {
         name: "AWS::AutoScaling::AutoScalingGroup",
         properties: const { &[Property::new("LaunchTemplate")] },
@@ -136,7 +138,12 @@ async fn cloud() -> (Cloud, Shared) {
         .operation(describe)
         .operation(terminate)
         .resource_type(resource_type);
-    (Cloud::start(vec![cloudformation::service().build(), owner.build()]).await, group)
+    vec![cloudformation::service().build(), owner.build()]
+}
+
+async fn cloud() -> (Cloud, Shared) {
+    let group = Shared::default();
+    (Cloud::start(services(&group)).await, group)
 }
 
 fn template(version: u32, policy: &str) -> String {
@@ -210,6 +217,42 @@ async fn new_instances_that_report_failure_are_rolled_back() {
     ), "{told:#?}");
     let group = group.lock().unwrap();
     assert!(group.instances.iter().all(|(_, version)| version == "1"), "{:?}", group.instances);
+}
+
+#[tokio::test]
+async fn a_batch_is_waited_for_after_a_crash_before_the_next_begins() {
+    let (cloud, group) = cloud().await;
+    let root = cloud.root();
+    let policy = "{WaitOnResourceSignals: true, PauseTime: PT5M}";
+    root.call(create("s", &template(1, policy))).await.unwrap();
+    reach(&root, "s", StackStatus::CreateComplete).await;
+    root.call(update("s", &template(2, policy))).await.unwrap();
+    let launched = |count| {
+        let group = &group;
+        async move { (group.lock().unwrap().launched == count).then_some(()) }
+    };
+    poll::until("the first batch", || launched(4)).await;
+
+    let cloud = cloud.restart(services(&group)).await;
+    let root = cloud.root();
+    // The engine is at work again as soon as it has looked at the group.
+    let looks = group.lock().unwrap().looks;
+    poll::until("some looks", || async { (group.lock().unwrap().looks > looks + 2).then_some(()) })
+        .await;
+    assert_eq!(group.lock().unwrap().launched, 4, "the first batch has not signalled");
+    for id in ["i-4", "i-5", "i-6"] {
+        signal(&root, id, ResourceSignalStatus::Success).await;
+    }
+    reach(&root, "s", StackStatus::UpdateComplete).await;
+    let told = told(&root, "s").await;
+    for (id, percent) in [("i-1", 33), ("i-2", 66), ("i-3", 100)] {
+        let line = format!(
+            "Group UPDATE_IN_PROGRESS: Successfully terminated instance(s) [{id}] (Progress {percent}%)."
+        );
+        assert!(told.contains(&line), "{told:#?}");
+    }
+    let group = group.lock().unwrap();
+    assert_eq!((group.launched, group.fewest), (6, 2));
 }
 
 #[tokio::test]

@@ -183,9 +183,7 @@ impl Operator {
                 Ok(Progress::Done(_)) => return Ok(()),
                 Ok(Progress::Wait(pause)) => pause,
                 // What used it a moment ago may still be on its way out.
-                Err(error)
-                    if is_in_use(&error) && tokio::time::Instant::now() < busy_until =>
-                {
+                Err(error) if is_in_use(&error) && tokio::time::Instant::now() < busy_until => {
                     BUSY_PAUSE
                 }
                 Err(error) => return Err(worded(kind, &error)),

@@ -2,7 +2,8 @@
 //! replaced batch by batch, while enough of them stay in service.
 //!
 //! AWS: "UpdatePolicy attribute", AutoScalingRollingUpdate. What still has to be done is read from
-//! the group each time, so that a run after a crash goes on where the last one stood.
+//! the group each time, and the batch under way is written down, so that a run after a crash goes
+//! on where the last one stood: it waits for that batch before it begins another.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,8 +12,11 @@ use autoscaling_api::{
     AutoScalingGroup, DescribeAutoScalingGroupsInput, Instance, LifecycleState,
     TerminateInstanceInAutoScalingGroupInput,
 };
+use base::Timestamp;
 use kernel::ServiceError;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use store::{Record, Table};
 
 use super::drive::Failure;
 use super::physical::Reason;
@@ -177,6 +181,31 @@ impl Rolling {
     }
 }
 
+/// A batch under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Batch {
+    /// The token of the group's incarnation.
+    token: String,
+    /// The operation and the phase that it belongs to; of another one it means nothing.
+    operation: String,
+    phase: String,
+    /// The instances that go.
+    going: Vec<String>,
+    /// Those of the new kind that were there before.
+    known: BTreeSet<String>,
+    started: Timestamp,
+}
+
+impl Record for Batch {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.token.clone()
+    }
+}
+
+const BATCHES: Table<Batch> = Table::new("cloudformation.batches");
+
 impl Operator {
     /// Replaces the group's outdated instances; gives the reason of a failure.
     pub(super) async fn roll(
@@ -184,41 +213,85 @@ impl Operator {
         row: &StackResource,
         rolling: Rolling,
     ) -> Result<Result<(), Reason>, Failure> {
-        let mut replaced = 0;
         loop {
             let group = match self.group(row).await {
                 Ok(group) => group,
                 Err(error) => return Ok(Err(error.message)),
             };
             let members = Members::of(&group);
-            let batch = rolling.batch(&members).to_vec();
-            if batch.is_empty() {
-                return Ok(Ok(()));
-            }
-            let text = format!(
-                "Terminating instance(s) [{}]; replacing with {} new instance(s).",
-                batch.join(","),
-                batch.len()
-            );
-            self.tell_progress(row, text).await?;
-            for instance in &batch {
+            let batch = match self.batch_under_way(row).await? {
+                Some(batch) => batch,
+                None if members.outdated.is_empty() => return Ok(Ok(())),
+                None => self.begin_batch(row, rolling, &members).await?,
+            };
+            for instance in batch.going.iter().filter(|id| members.outdated.contains(id)) {
                 if let Err(error) = self.terminate(instance).await {
+                    self.end_batch(row, None).await?;
                     return Ok(Err(error.message));
                 }
             }
-            let known = members.fresh.clone();
-            if let Err(reason) = self.await_batch(row, rolling, &batch, &known).await? {
+            let left = members.outdated.iter().filter(|id| !batch.going.contains(id)).count();
+            let outcome = match self.await_batch(row, rolling, &batch).await {
+                // The run is repeated, and needs to know.
+                Err(Failure::Halt(halt)) => return Err(Failure::Halt(halt)),
+                outcome => outcome,
+            };
+            let text = matches!(outcome, Ok(Ok(()))).then(|| batch.progress(left));
+            self.end_batch(row, text).await?;
+            if let Err(reason) = outcome? {
                 return Ok(Err(reason));
             }
-            replaced += batch.len();
-            let left = members.outdated.len() - batch.len();
-            let percent = replaced * 100 / (replaced + left);
-            let text = format!(
-                "Successfully terminated instance(s) [{}] (Progress {percent}%).",
-                batch.join(",")
-            );
-            self.tell_progress(row, text).await?;
         }
+    }
+
+    /// The batch that a run before this one began and did not see the end of.
+    async fn batch_under_way(&self, row: &StackResource) -> Result<Option<Batch>, Failure> {
+        let token = row.current.token.clone();
+        let read = self.store.read(|tx| tx.get(&BATCHES, &token)).await;
+        let found = read.map_err(|error| Failure::Halt(error.into()))?;
+        Ok(found.filter(|batch| {
+            batch.operation == self.stack.operation.id && batch.phase == self.stack.status.as_str()
+        }))
+    }
+
+    /// Writes the next batch down, and tells of it.
+    async fn begin_batch(
+        &self,
+        row: &StackResource,
+        rolling: Rolling,
+        members: &Members,
+    ) -> Result<Batch, Failure> {
+        let batch = Batch {
+            token: row.current.token.clone(),
+            operation: self.stack.operation.id.clone(),
+            phase: self.stack.status.as_str().to_owned(),
+            going: rolling.batch(members).to_vec(),
+            known: members.fresh.clone(),
+            started: self.now(),
+        };
+        let text = format!(
+            "Terminating instance(s) [{}]; replacing with {} new instance(s).",
+            batch.going.join(","),
+            batch.going.len()
+        );
+        let event = self.progress_event(row, text);
+        let written = self.write(|tx, _| {
+            tx.put(&BATCHES, &batch)?;
+            event::append(tx, &event)
+        });
+        written.await.map_err(Failure::Halt)?;
+        Ok(batch)
+    }
+
+    /// Forgets the batch, and tells how far it brought the group.
+    async fn end_batch(&self, row: &StackResource, text: Option<String>) -> Result<(), Failure> {
+        let token = row.current.token.clone();
+        let event = text.map(|text| self.progress_event(row, text));
+        let written = self.write(|tx, _| {
+            tx.delete(&BATCHES, &token)?;
+            event.as_ref().map_or(Ok(()), |event| event::append(tx, event))
+        });
+        written.await.map_err(Failure::Halt)
     }
 
     /// Waits until as many new instances as went are in service and, where asked for, have
@@ -227,32 +300,31 @@ impl Operator {
         &self,
         row: &StackResource,
         rolling: Rolling,
-        batch: &[String],
-        known: &BTreeSet<String>,
+        batch: &Batch,
     ) -> Result<Result<(), Reason>, Failure> {
-        let start = self.now();
+        let Batch { going, known, started, .. } = batch;
         let patience = if rolling.signals { rolling.pause } else { SERVICE_MAX };
         loop {
-            let late = self.now() >= start + patience;
+            let late = self.now() >= *started + patience;
             let group = match self.group(row).await {
                 Ok(group) => group,
                 Err(error) => return Ok(Err(error.message)),
             };
             let members = Members::of(&group);
-            let gone = !batch.iter().any(|id| members.outdated.contains(id));
+            let gone = !going.iter().any(|id| members.outdated.contains(id));
             let new: BTreeSet<&String> = members.fresh.difference(known).collect();
-            let serving = gone && members.fresh_in_service >= known.len() + batch.len();
+            let serving = gone && members.fresh_in_service >= known.len() + going.len();
             if rolling.signals {
                 let token = row.current.token.clone();
                 let read = self.store.read(|tx| tx.scan(&SIGNALS, (token,))).await;
                 let mut heard: Vec<Signal> = read.map_err(|error| Failure::Halt(error.into()))?;
                 heard.retain(|signal| new.contains(&signal.unique_id));
-                match rolling.verdict(&heard, batch.len(), late) {
+                match rolling.verdict(&heard, going.len(), late) {
                     Some(Ok(())) if serving => return Ok(Ok(())),
                     Some(Err(reason)) => return Ok(Err(reason)),
                     Some(Ok(())) | None => {}
                 }
-            } else if serving && self.now() >= start + rolling.pause {
+            } else if serving && self.now() >= *started + rolling.pause {
                 return Ok(Ok(()));
             } else if late && !serving {
                 return Ok(Err("New instances did not come into service in time".to_owned()));
@@ -285,11 +357,21 @@ impl Operator {
         self.client()?.call(input).await.map(drop)
     }
 
-    async fn tell_progress(&self, row: &StackResource, text: String) -> Result<(), Failure> {
-        let event = self
-            .event(&row.logical_id, &row.kind, row.status, Some(text))
-            .physical(row.current.physical_id.clone());
-        self.write(|tx, _| event::append(tx, &event)).await.map_err(Failure::Halt)
+    fn progress_event(&self, row: &StackResource, text: String) -> event::NewEvent {
+        self.event(&row.logical_id, &row.kind, row.status, Some(text))
+            .physical(row.current.physical_id.clone())
+    }
+}
+
+impl Batch {
+    /// What its end is told as, with so many instances still to go.
+    fn progress(&self, left: usize) -> String {
+        let done = self.known.len() + self.going.len();
+        let percent = done * 100 / (done + left).max(1);
+        format!(
+            "Successfully terminated instance(s) [{}] (Progress {percent}%).",
+            self.going.join(",")
+        )
     }
 }
 
