@@ -43,6 +43,7 @@ pub(crate) fn bootstrap(
     cache: &Path,
 ) -> Result<()> {
     require("mmdebstrap", "mmdebstrap")?;
+    let mirror = mirror(Path::new("/etc/apt")).ok_or_else(no_mirror)?;
     let work = beside(dir, "building");
     remove_tree(&work)?;
     fs::create_dir_all(&work).doing(|| format!("create {}", work.display()))?;
@@ -54,10 +55,7 @@ pub(crate) fn bootstrap(
         Variant::Minbase => "minbase",
     };
     let mut command = in_own_mounts(BOOTSTRAP);
-    command.args([variant, suite, &packages.join(",")]).arg(&work).arg(cache);
-    if let Some(mirror) = mirror() {
-        command.arg(mirror);
-    }
+    command.args([variant, suite, &packages.join(",")]).arg(&work).arg(cache).arg(mirror);
     run(command, "mmdebstrap")?;
     fs::rename(work.join("upper"), dir).doing(|| format!("move the tree to {}", dir.display()))?;
     remove_tree(&work)
@@ -70,11 +68,33 @@ pub(crate) fn lock(path: &Path) -> Result<fs::File> {
     Ok(file)
 }
 
-/// The mirror that the host's own `apt` uses for Debian, so that a site's mirror is honoured.
-fn mirror() -> Option<String> {
-    let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").ok()?;
-    let uris = sources.lines().filter_map(|line| line.strip_prefix("URIs:"));
-    uris.map(str::trim).find(|uri| uri.ends_with("/debian")).map(str::to_owned)
+/// The mirror that the host's own `apt` uses for Debian: nobody else is asked for packages.
+fn mirror(apt: &Path) -> Option<String> {
+    let mut files = vec![apt.join("sources.list")];
+    let listed = fs::read_dir(apt.join("sources.list.d")).into_iter().flatten().flatten();
+    files.extend(listed.map(|entry| entry.path()));
+    files.sort();
+    files.iter().find_map(|file| mirror_in(&fs::read_to_string(file).ok()?))
+}
+
+/// The first mirror of Debian in a file of `apt`, of the old kind (`deb URI suite …`) or the new
+/// (`URIs: URI …`).
+fn mirror_in(sources: &str) -> Option<String> {
+    let is_debian = |word: &&str| {
+        let place = word.trim_end_matches('/');
+        word.contains("://") && place.ends_with("/debian")
+    };
+    let line_of_uris = |line: &&str| {
+        line.starts_with("deb ") || line.starts_with("deb [") || line.starts_with("URIs:")
+    };
+    let mut words = sources.lines().filter(line_of_uris).flat_map(str::split_whitespace);
+    words.find(is_debian).map(|word| word.trim_end_matches('/').to_owned())
+}
+
+fn no_mirror() -> Error {
+    let what = "a Debian mirror in its apt sources (/etc/apt/sources.list, \
+                /etc/apt/sources.list.d): name one whose address ends in /debian";
+    Error::HostLacks(what.to_owned())
 }
 
 /// `sh -c script` in a private mount namespace: whatever it mounts ends with it.
@@ -128,5 +148,37 @@ pub(crate) fn remove_tree(dir: &Path) -> Result<()> {
             Err(error).doing(|| format!("delete {}", dir.display()))
         }
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_the_one_that_the_hosts_apt_uses() {
+        let check = |sources: &str, expected: Option<&str>| {
+            assert_eq!(mirror_in(sources).as_deref(), expected, "{sources}");
+        };
+        check(
+            "Types: deb\nURIs: http://mirror.test/debian\nSuites: s\n",
+            Some("http://mirror.test/debian"),
+        );
+        check(
+            "deb [arch=amd64] https://m.test/pub/debian/ s main\n",
+            Some("https://m.test/pub/debian"),
+        );
+        check("# deb http://old.test/debian s main\n", None);
+        check(
+            "URIs: http://m.test/debian-security http://m.test/debian\n",
+            Some("http://m.test/debian"),
+        );
+        check("deb https://packages.test/other s main\n", None);
+        let apt = tempfile::tempdir().unwrap();
+        assert_eq!(mirror(apt.path()), None);
+        fs::create_dir(apt.path().join("sources.list.d")).unwrap();
+        let file = apt.path().join("sources.list.d/site.sources");
+        fs::write(file, "URIs: http://site.test/debian\n").unwrap();
+        assert_eq!(mirror(apt.path()).as_deref(), Some("http://site.test/debian"));
     }
 }

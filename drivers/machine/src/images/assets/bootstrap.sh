@@ -1,11 +1,11 @@
 #!/bin/sh
 # Unpacks or installs a Debian tree. Runs in a mount namespace of its own.
-# bootstrap.sh VARIANT SUITE PACKAGES WORK CACHE [MIRROR]
+# bootstrap.sh VARIANT SUITE PACKAGES WORK CACHE MIRROR
 #
 # The tree is built through an overlay mounted `volatile`, because dpkg's fsync calls cost most of
 # the time and the result is only kept when all of it succeeded; the caller syncs at the end.
 set -eu
-variant=$1 suite=$2 packages=$3 work=$4 cache=$5 mirror=${6:-http://deb.debian.org/debian}
+variant=$1 suite=$2 packages=$3 work=$4 cache=$5 mirror=$6
 security=${mirror%/debian}/debian-security
 mkdir -p "$work/lower" "$work/upper" "$work/work" "$work/tree" "$cache/archives/partial"
 mount -t overlay -o "lowerdir=$work/lower,upperdir=$work/upper,workdir=$work/work,volatile" \

@@ -20,7 +20,8 @@ printf '#!/bin/sh\nexit 101\n' > "$tree/usr/sbin/policy-rc.d"
 chmod 755 "$tree/usr/sbin/policy-rc.d"
 mirror=$(sed -n 's/^deb \(\[[^]]*\] \)*\([^ ]*\) bookworm main.*/\2/p' "$tree/etc/apt/sources.list" | head -n 1)
 extra=$tree/etc/apt/sources.list.d/skyhold-build.list
-printf 'deb %s bookworm-backports main\n' "${mirror:-http://deb.debian.org/debian}" > "$extra"
+[ -n "$mirror" ] || { echo "the tree's /etc/apt/sources.list names no mirror of Debian" >&2; exit 1; }
+printf 'deb %s bookworm-backports main\n' "$mirror" > "$extra"
 quick="-o Dpkg::Options::=--force-unsafe-io -o APT::Install-Recommends=false
     -o Acquire::Languages=none -o Acquire::Retries=3 -o Binary::apt::APT::Keep-Downloaded-Packages=true
     -o APT::Keep-Downloaded-Packages=true"
