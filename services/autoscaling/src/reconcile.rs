@@ -191,7 +191,7 @@ impl Run {
                     tx.put(&ACTIVITIES, &activity)?;
                 }
                 for past in tx.scan(&PAST_REFRESHES, (group.name.as_str(),))? {
-                    tx.delete(&PAST_REFRESHES, &store::Record::key(&past))?;
+                    tx.delete(&PAST_REFRESHES, store::Record::key(&past))?;
                 }
                 Ok(())
             })

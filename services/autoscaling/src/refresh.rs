@@ -131,7 +131,7 @@ fn remember(tx: &mut WriteTx<'_>, group: &str, refresh: Refresh) -> Result<()> {
     let mut kept = tx.scan(&PAST_REFRESHES, (group,))?;
     kept.sort_by_key(|past| past.refresh.started);
     for old in kept.iter().take(kept.len().saturating_sub(KEPT_MAX)) {
-        tx.delete(&PAST_REFRESHES, &old.key())?;
+        tx.delete(&PAST_REFRESHES, old.key())?;
     }
     Ok(())
 }
