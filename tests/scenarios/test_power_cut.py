@@ -104,7 +104,7 @@ def cut_power(traces: Traces) -> None:
     for mount in reversed(traces.mounts()):
         run("umount", "--lazy", mount)
     for link in traces.links():
-        subprocess.run(["ip", "link", "delete", link], check=False)
+        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
     run("nft", "flush", "ruleset")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     for link in traces.id_ranges():
