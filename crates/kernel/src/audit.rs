@@ -4,6 +4,7 @@
 
 use base::{AccountId, Region, Timestamp};
 use protocol::Value;
+use protocol::schema::{Kind, ServiceSchema, ShapeRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use store::{Record, Scope, Store, Table};
@@ -118,6 +119,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) caller: Option<&'a Caller>,
     pub(crate) request: &'a RequestInfo,
     pub(crate) input: Option<&'a Value>,
+    /// The service's model, which tells what of the input must not be recorded.
+    pub(crate) model: Option<&'a ServiceSchema>,
     /// What was answered; only calls that change something record it.
     pub(crate) output: Option<&'a Value>,
     pub(crate) error: Option<(&'a str, &'a str)>,
@@ -159,6 +162,12 @@ impl Facts<'_> {
                 "tlsDetails".to_owned(),
                 json!({ "clientProvidedHostHeader": self.request.host }),
             );
+        }
+        if let Some(model) = self.model
+            && let Some(shape) = model.operation(self.event_name).and_then(|op| op.input)
+            && let Some(parameters) = event.get_mut("requestParameters")
+        {
+            hide(parameters, model, shape);
         }
         shorten(&mut event);
         if let (Some((code, message)), Some(map)) = (self.error, event.as_object_mut()) {
@@ -272,6 +281,9 @@ fn shorten(event: &mut Json) {
     }
 }
 
+/// What stands in the place of a value that is not recorded.
+const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
+
 fn parameters(input: &Value) -> Json {
     if let Some(fields) = input.as_struct() {
         let entry = |(name, value): (&'static str, &Value)| {
@@ -280,7 +292,7 @@ fn parameters(input: &Value) -> Json {
                 && !lower.ends_with("id")
                 && !lower.ends_with("arn");
             let shown =
-                if hidden { json!("HIDDEN_DUE_TO_SECURITY_REASONS") } else { parameters(value) };
+                if hidden { json!(HIDDEN) } else { parameters(value) };
             (lower_camel(name), shown)
         };
         return Json::Object(fields.iter().map(entry).collect());
@@ -298,6 +310,31 @@ fn parameters(input: &Value) -> Json {
         return json!(flag);
     }
     input.as_i64().map_or(Json::Null, |number| json!(number))
+}
+
+/// Hides what the model calls sensitive, as the value of a parameter.
+fn hide(shown: &mut Json, model: &ServiceSchema, shape: ShapeRef) {
+    let shape = model.shape(shape);
+    if shape.sensitive && !shown.is_null() {
+        *shown = json!(HIDDEN);
+        return;
+    }
+    match (&shape.kind, shown) {
+        (Kind::Structure(structure), Json::Object(map)) => {
+            for member in &structure.members {
+                if let Some(value) = map.get_mut(&lower_camel(member.name)) {
+                    hide(value, model, member.target);
+                }
+            }
+        }
+        (Kind::List(element), Json::Array(list)) => {
+            list.iter_mut().for_each(|value| hide(value, model, element.target));
+        }
+        (Kind::Map(sides), Json::Object(map)) => {
+            map.values_mut().for_each(|value| hide(value, model, sides.1.target));
+        }
+        _ => {}
+    }
 }
 
 fn lower_camel(name: &str) -> String {

@@ -1,5 +1,6 @@
 //! Parameters over HTTP: versions, hierarchies, secrets, tags, and who may read them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -315,4 +316,38 @@ async fn labels_and_tags_are_taken_away() {
     let delete = DeleteParametersInput { names: vec![name(), "/none".to_owned()] };
     let output = root.call(delete).await.unwrap();
     assert_eq!((output.deleted_parameters.len(), output.invalid_parameters.len()), (1, 1));
+}
+
+/// Every file below `folder`.
+fn files(folder: &Path, found: &mut Vec<Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(std::fs::read(&path).expect("a file"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_file_holds_a_secure_value_in_the_clear() {
+    let cloud = cloud().await;
+    let root = cloud.root();
+    let input = PutParameterInput {
+        type_: Some(ParameterType::SecureString),
+        ..put("/canary", "canary-9f27c1")
+    };
+    root.call(input).await.unwrap();
+    assert_eq!(get(&root, "/canary").await.as_deref(), Ok("canary-9f27c1"));
+    let contains = |wanted: &[u8]| {
+        let mut found = Vec::new();
+        files(cloud.folder.path(), &mut found);
+        found.iter().any(|file| file.windows(wanted.len()).any(|part| part == wanted))
+    };
+    // The record of the call is written behind it.
+    poll::until("the record of the call", || async { contains(b"PutParameter").then_some(()) })
+        .await;
+    cloud.kernel.store().checkpoint().await.unwrap();
+    assert!(!contains(b"canary-9f27c1"));
 }
