@@ -291,8 +291,7 @@ fn parameters(input: &Value) -> Json {
             let hidden = SECRET_WORDS.iter().any(|word| lower.contains(word))
                 && !lower.ends_with("id")
                 && !lower.ends_with("arn");
-            let shown =
-                if hidden { json!(HIDDEN) } else { parameters(value) };
+            let shown = if hidden { json!(HIDDEN) } else { parameters(value) };
             (lower_camel(name), shown)
         };
         return Json::Object(fields.iter().map(entry).collect());
