@@ -31,7 +31,8 @@ class Load:
                 connection.request("GET", path)
                 answer = connection.getresponse()
                 body = answer.read()
-                failure = None if answer.status == 200 and body else f"status {answer.status}"
+                good = answer.status == 200 and body
+                failure = None if good else f"status {answer.status}: {body[:300]!r}"
                 who = body.decode(errors="replace").strip() if len(body) < 100 else None
             except (OSError, http.client.HTTPException) as error:
                 failure, who = repr(error), None
