@@ -50,9 +50,10 @@ pub fn service() -> Service {
         .operation(tags::create_or_update_tags)
         .operation(tags::delete_tags)
         .operation(tags::describe_tags)
-        .task(
-            Task::keyed("autoscaling.groups", reconcile::keys, reconcile::reconcile)
-                .wakes_on(&["autoscaling.groups", "ec2.instances", "elbv2.targets"]),
-        )
+        .task(Task::keyed("autoscaling.groups", reconcile::keys, reconcile::reconcile).wakes_on(&[
+            "autoscaling.groups",
+            "ec2.instances",
+            "elbv2.targets",
+        ]))
         .resource_type(cfn::auto_scaling_group())
 }
