@@ -109,7 +109,7 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
             Task::keyed("s3.inventories", inventory::keys, inventory::report)
                 .wakes_on(&[kept::CONFIGURATIONS_NAME]),
         )
-        .task(Task::new("s3.logs", logging::deliver).wakes_on(&[logging::LINES_NAME]))
+        .task(Task::new(logging::TASK, logging::deliver))
         .task(Task::new("s3.orphans", sweep::remove_orphans))
         .resource_type(cfn::bucket())
         .resource_type(cfn::bucket_policy())

@@ -51,8 +51,9 @@ impl Record for Line {
     }
 }
 
-pub(crate) const LINES_NAME: &str = "s3.log_lines";
-const LINES: Table<Line> = Table::global(LINES_NAME);
+/// The task that delivers lines.
+pub(crate) const TASK: &str = "s3.logs";
+const LINES: Table<Line> = Table::global("s3.log_lines");
 
 /// Tells where a bucket's requests are logged.
 ///
@@ -115,9 +116,19 @@ pub(crate) async fn note(ctx: Ctx, served: Served) {
         request_id: ctx.request.request_id.clone(),
         text: line_of(&ctx, &bucket, &served, size),
     };
-    let written = ctx.store.write(|tx| tx.put(&LINES, &line)).await;
-    if let Err(error) = written {
-        tracing::warn!(%error, "a request to a logged bucket was not noted");
+    let written = ctx
+        .store
+        .write(|tx| {
+            let waiting = tx.scan_page_in(&LINES, (&line.bucket_id,), None, 1)?;
+            tx.put(&LINES, &line)?;
+            Ok::<_, store::Error>(waiting.records.is_empty())
+        })
+        .await;
+    match written {
+        // The first line of a bucket sets when all that gather behind it are delivered.
+        Ok(true) => ctx.wake(TASK),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "a request to a logged bucket was not noted"),
     }
 }
 
