@@ -11,6 +11,10 @@ use super::names;
 /// Larger enumerations (instance types, regions) grow monthly and stay strings.
 const ENUM_MAX: usize = 64;
 
+/// Shapes of inputs that answers repeat with all their lists, empty ones too: clients count on the
+/// members being there.
+const SHOWN_WHOLE: [&str; 1] = ["IpPermission"];
+
 /// The manifest of an `api` crate.
 pub(super) fn manifest(service: &str) -> String {
     format!(
@@ -198,7 +202,8 @@ impl<'a> Writer<'a> {
             return Ok((type_, "required"));
         }
         if matches!(target.kind.as_str(), "list" | "map") {
-            return Ok((type_, if from_input { "nonempty" } else { "always" }));
+            let always = !from_input || SHOWN_WHOLE.contains(&owner);
+            return Ok((type_, if always { "always" } else { "nonempty" }));
         }
         Ok((format!("Option<{type_}>"), "optional"))
     }

@@ -4397,10 +4397,10 @@ structure! {
         ip_protocol: Option<String> = "IpProtocol", optional;
         from_port: Option<i32> = "FromPort", optional;
         to_port: Option<i32> = "ToPort", optional;
-        user_id_group_pairs: Vec<UserIdGroupPair> = "UserIdGroupPairs", nonempty;
-        ip_ranges: Vec<IpRange> = "IpRanges", nonempty;
-        ipv6_ranges: Vec<Ipv6Range> = "Ipv6Ranges", nonempty;
-        prefix_list_ids: Vec<PrefixListId> = "PrefixListIds", nonempty;
+        user_id_group_pairs: Vec<UserIdGroupPair> = "UserIdGroupPairs", always;
+        ip_ranges: Vec<IpRange> = "IpRanges", always;
+        ipv6_ranges: Vec<Ipv6Range> = "Ipv6Ranges", always;
+        prefix_list_ids: Vec<PrefixListId> = "PrefixListIds", always;
     }
 }
 
