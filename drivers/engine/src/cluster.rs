@@ -229,6 +229,7 @@ impl Cluster {
         let own = Ledger::default();
         own.marker(Role::Primary, Seed::Copy).write(&member.node.volume)?;
         member.control.promote().await?;
+        member.control.forget_source().await?;
         self.process(&member.node, Start::Primary { standby: None })?.install(&member.node)
     }
 

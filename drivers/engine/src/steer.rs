@@ -109,6 +109,9 @@ impl Cluster {
         if let Err(error) = self.announce_anew().await {
             tracing::warn!(error = error.chain(), "the writer endpoint could not be moved");
         }
+        if let Err(error) = self.forget_sources().await {
+            tracing::warn!(error = error.chain(), "a primary still has a source");
+        }
         let mut jobs = Vec::new();
         for action in plan::next(&self.view()) {
             let done = match &action {
@@ -247,10 +250,11 @@ impl Cluster {
         }
         self.promote(&target).await?;
         self.announce(&target).await?;
-        let generation = target.seen().generation;
-        target.answered(generation, target.control.state().await.ok(), true);
         let node = target.node.id.clone();
         self.host.notice(Event::Promoted { node, took: began.elapsed() });
+        in_time(target.control.forget_source()).await?;
+        let generation = target.seen().generation;
+        target.answered(generation, target.control.state().await.ok(), true);
         Ok(())
     }
 
@@ -295,7 +299,12 @@ impl Cluster {
             member.control.open().await?;
         }
         member.changed();
-        self.announce(&member).await
+        self.announce(&member).await?;
+        if follows {
+            member.control.forget_source().await?;
+            member.changed();
+        }
+        Ok(())
     }
 
     async fn announce(&self, primary: &Member) -> Result<()> {
@@ -312,6 +321,17 @@ impl Cluster {
         let known = self.ledger().announced.as_ref() == Some(&primary.node.id);
         let open = primary.seen().state.as_ref().is_some_and(|state| state.writable);
         if known || !open { Ok(()) } else { self.announce(&primary).await }
+    }
+
+    /// Ends what ties the primary to a former source, where a promotion was cut off before that.
+    async fn forget_sources(&self) -> Result<()> {
+        let Ok(primary) = self.primary() else { return Ok(()) };
+        let state = primary.seen().state.clone();
+        if state.is_some_and(|state| state.writable && state.source.is_some()) {
+            in_time(primary.control.forget_source()).await?;
+            primary.changed();
+        }
+        Ok(())
     }
 
     /// Starts the primary again where it was, waiting for its standby if it did before.

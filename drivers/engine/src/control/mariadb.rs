@@ -223,7 +223,8 @@ impl Control for MariaDb {
     }
 
     async fn drain(&self) -> Result<String> {
-        self.run(&["STOP SLAVE IO_THREAD"]).await?;
+        // The thread that receives may not notice an order for seconds when its source is gone. What
+        // it receives from now on was acknowledged to nobody, and is not applied.
         if let Some(row) = self.ask("SHOW SLAVE STATUS").await? {
             let received = text(&row, "Gtid_IO_Pos").unwrap_or_default();
             let applying = text(&row, "Slave_SQL_Running").as_deref() == Some("Yes");
@@ -234,19 +235,22 @@ impl Control for MariaDb {
                 return Err(Error::Timeout("the end of the relay log"));
             }
         }
-        self.run(&["STOP SLAVE"]).await?;
+        self.run(&["STOP SLAVE SQL_THREAD"]).await?;
         self.stands_at().await
     }
 
     async fn promote(&self) -> Result<()> {
         self.run(&[
-            "STOP SLAVE",
-            "RESET SLAVE ALL",
+            "STOP SLAVE SQL_THREAD",
             "SET GLOBAL rpl_semi_sync_slave_enabled=OFF",
             "SET GLOBAL rpl_semi_sync_master_enabled=OFF",
             "SET GLOBAL read_only=OFF",
         ])
         .await
+    }
+
+    async fn forget_source(&self) -> Result<()> {
+        self.run(&["STOP SLAVE", "RESET SLAVE ALL"]).await
     }
 
     async fn open(&self) -> Result<()> {

@@ -73,12 +73,18 @@ pub(crate) trait Control: Send + Sync {
     /// `branch` at which the histories of the two part.
     async fn follow(&self, source: &Node, standby: bool, branch: &str) -> Result<()>;
 
-    /// Makes a follower apply all it has received and take no more; returns where it then stands,
+    /// Makes a follower apply all it has received and no more; returns where it then stands,
     /// empty where the engine tells diverging histories apart by itself.
     async fn drain(&self) -> Result<String>;
 
-    /// Ends a drained follower's following and makes it take writes.
+    /// Makes a drained follower take writes.
     async fn promote(&self) -> Result<()>;
+
+    /// Ends what still ties a promoted node to its former source. An engine that tries to reach a
+    /// source that is gone may take a moment, for which nobody should wait to write.
+    async fn forget_source(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes a node take writes that follows nobody.
     async fn open(&self) -> Result<()>;
