@@ -90,9 +90,14 @@ pub(crate) fn canonical_request(
 }
 
 /// The string to sign over a canonical request.
-pub(crate) fn string_to_sign(amz_date: &str, scope: &str, canonical_request: &[u8]) -> String {
+pub(crate) fn string_to_sign(
+    algorithm: &str,
+    amz_date: &str,
+    scope: &str,
+    canonical_request: &[u8],
+) -> String {
     let hash = sha256_hex(canonical_request);
-    format!("{}\n{amz_date}\n{scope}\n{hash}", super::ALGORITHM)
+    format!("{algorithm}\n{amz_date}\n{scope}\n{hash}")
 }
 
 /// Names and values encoded anew and sorted; the signature itself is left out.

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use base::Timestamp;
 
-use super::ALGORITHM;
 use super::canonical::Parts;
 use super::error::{BadExpires, SigV4Error};
 use super::is_s3;
+use super::{ALGORITHM, ALGORITHM_A};
+
+/// The header that names the regions of a signature for several.
+pub(crate) const REGION_SET: &str = "x-amz-region-set";
 
 /// The longest life of a presigned request: seven days.
 const EXPIRES_MAX_SECS: i64 = 604_800;
@@ -24,8 +27,11 @@ pub struct Claim {
     pub date: Timestamp,
     /// The day in the credential scope, eight digits.
     pub scope_date: String,
-    /// The region in the credential scope.
+    /// The region in the credential scope; for several regions the set of them, as
+    /// `us-east-1,eu-*`.
     pub region: String,
+    /// The signature holds in a set of regions (SigV4a).
+    pub asymmetric: bool,
     /// The service in the credential scope.
     pub service: String,
     /// The signed headers, in lower case, in the order of the claim.
@@ -72,6 +78,9 @@ impl Claim {
 
     /// The credential scope, as `20150830/us-east-1/iam/aws4_request`.
     pub fn scope(&self) -> String {
+        if self.asymmetric {
+            return format!("{}/{}/aws4_request", self.scope_date, self.service);
+        }
         format!("{}/{}/{}/aws4_request", self.scope_date, self.region, self.service)
     }
 
@@ -88,7 +97,7 @@ impl Claim {
                 place: self.place(),
             });
         }
-        if self.region != region {
+        if !self.holds_in(region) {
             return Err(SigV4Error::WrongRegion {
                 presented: self.region.clone(),
                 expected: region.to_owned(),
@@ -96,6 +105,18 @@ impl Claim {
             });
         }
         Ok(())
+    }
+
+    /// Whether the signature is for `region`.
+    fn holds_in(&self, region: &str) -> bool {
+        if !self.asymmetric {
+            return self.region == region;
+        }
+        self.region.split(',').map(str::trim).any(|one| match one.split_once('*') {
+            Some((start, "")) => region.starts_with(start),
+            Some(_) => false,
+            None => one == region,
+        })
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -108,7 +129,7 @@ impl Claim {
     fn of_header(parts: &Parts<'_>, authorization: &str) -> Result<Self, SigV4Error> {
         let (algorithm, fields) =
             authorization.trim().split_once(' ').unwrap_or((authorization.trim(), ""));
-        if algorithm != ALGORITHM {
+        if algorithm != ALGORITHM && algorithm != ALGORITHM_A {
             return Err(SigV4Error::UnsupportedAlgorithm {
                 presented: algorithm.to_owned(),
                 place: Place::Header,
@@ -141,11 +162,13 @@ impl Claim {
             signature,
             session_token: parts.header("x-amz-security-token").map(str::to_owned),
             presented: Presented::Header,
+            region_set: (algorithm == ALGORITHM_A)
+                .then(|| parts.header(REGION_SET).unwrap_or_default().to_owned()),
         })
     }
 
     fn of_query(parts: &Parts<'_>, algorithm: &str) -> Result<Self, SigV4Error> {
-        if algorithm != ALGORITHM {
+        if algorithm != ALGORITHM && algorithm != ALGORITHM_A {
             return Err(SigV4Error::UnsupportedAlgorithm {
                 presented: algorithm.to_owned(),
                 place: Place::Query,
@@ -167,6 +190,8 @@ impl Claim {
             signature: &signature,
             session_token: value("X-Amz-Security-Token"),
             presented: Presented::Query { expires },
+            region_set: (algorithm == ALGORITHM_A)
+                .then(|| value("X-Amz-Region-Set").unwrap_or_default()),
         })?;
         // S3 wants all six parameters; elsewhere a life is optional.
         if expires.is_none() && is_s3(&claim.service) {
@@ -180,10 +205,10 @@ impl Claim {
             Presented::Header => Place::Header,
             Presented::Query { .. } => Place::Query,
         };
+        let region_set = texts.region_set.as_deref();
         let [access_key_id, scope_date, region, service, terminator] =
-            split_credential(texts.credential).ok_or_else(|| SigV4Error::MalformedCredential {
-                presented: texts.credential.to_owned(),
-                place,
+            split_credential(texts.credential, region_set).ok_or_else(|| {
+                SigV4Error::MalformedCredential { presented: texts.credential.to_owned(), place }
             })?;
         if terminator != "aws4_request" {
             return Err(SigV4Error::BadTerminator { presented: terminator.to_owned(), place });
@@ -209,6 +234,7 @@ impl Claim {
             date,
             scope_date: scope_date.to_owned(),
             region: region.to_owned(),
+            asymmetric: region_set.is_some(),
             service: service.to_owned(),
             signed_headers,
             signature: texts.signature.to_owned(),
@@ -234,11 +260,20 @@ struct Texts<'a> {
     signature: &'a str,
     session_token: Option<String>,
     presented: Presented,
+    /// The regions of a signature for several.
+    region_set: Option<String>,
 }
 
 /// An access key id holds no slash, so there are five parts and none is empty.
-fn split_credential(credential: &str) -> Option<[&str; 5]> {
-    let parts: Vec<&str> = credential.split('/').collect();
+/// A signature for a set of regions names them elsewhere, and so has four parts.
+fn split_credential<'a>(credential: &'a str, region_set: Option<&'a str>) -> Option<[&'a str; 5]> {
+    let mut parts: Vec<&str> = credential.split('/').collect();
+    if let Some(regions) = region_set {
+        if parts.len() != 4 {
+            return None;
+        }
+        parts.insert(2, regions);
+    }
     let parts: [&str; 5] = parts.try_into().ok()?;
     parts.iter().all(|part| !part.is_empty()).then_some(parts)
 }

@@ -18,6 +18,7 @@ mod error_s3;
 mod key;
 mod payload;
 mod sign;
+mod sigv4a;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -33,8 +34,12 @@ pub use payload::{ChunkMode, PayloadMode};
 pub use sign::{Credentials, Payload, Scope, Signed, presign, sign};
 pub use verify::{Verified, verify};
 
-/// The only algorithm that is spoken here.
+/// The algorithm of signatures that hold in one region.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// The algorithm of signatures that hold in several regions.
+///
+/// AWS: "AWS Signature Version 4 for API requests", SigV4a.
+pub const ALGORITHM_A: &str = "AWS4-ECDSA-P256-SHA256";
 /// The payload hash of a request whose body is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// The SHA-256 of nothing.

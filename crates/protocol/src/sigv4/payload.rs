@@ -9,6 +9,9 @@ use super::error::SigV4Error;
 use super::key::unhex;
 use super::{UNSIGNED_PAYLOAD, is_s3};
 
+/// The services beside S3 that take bodies which nobody signed, as their models say.
+const UNSIGNED_BODIES: [&str; 2] = ["lex", "mediastore"];
+
 /// How a request's body is bound to its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PayloadMode {
@@ -81,8 +84,15 @@ impl PayloadMode {
             None if s3 && presigned => Ok(Self::Unsigned),
             None if s3 => Err(SigV4Error::MissingContentSha256),
             None => Ok(Self::Computed),
-            Some(UNSIGNED_PAYLOAD) => Ok(Self::Unsigned),
+            // Elsewhere than there the body itself is looked at.
+            Some(UNSIGNED_PAYLOAD) if s3 || UNSIGNED_BODIES.contains(&claim.service.as_str()) => {
+                Ok(Self::Unsigned)
+            }
             Some(text) => match ChunkMode::parse(text) {
+                // Chunks are chained by the key of one region.
+                Some(mode) if claim.asymmetric && mode.is_signed() => {
+                    Err(SigV4Error::BadContentSha256)
+                }
                 Some(mode) => Ok(Self::Chunks(mode)),
                 None if unhex(text).is_some() => Ok(Self::Declared(text.to_owned())),
                 // Other services look at the body only.

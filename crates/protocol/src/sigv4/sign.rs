@@ -96,7 +96,7 @@ pub fn sign(
     let all = Parts { headers: &headers, ..*parts };
     let canonical = canonical_request(&all, scope.service, &signed_headers, &payload_hash);
     let (key, scope_text) = key_and_scope(credentials, scope, &amz_date);
-    let signature = key.sign(&string_to_sign(&amz_date, &scope_text, &canonical));
+    let signature = key.sign(&string_to_sign(ALGORITHM, &amz_date, &scope_text, &canonical));
     added.push((
         "authorization",
         format!(
@@ -142,7 +142,7 @@ pub fn presign(
     let hash = if is_s3(scope.service) { UNSIGNED_PAYLOAD } else { super::EMPTY_SHA256 };
     let all = Parts { query: &query, ..*parts };
     let canonical = canonical_request(&all, scope.service, &signed_headers, hash);
-    let signature = key.sign(&string_to_sign(&amz_date, &scope_text, &canonical));
+    let signature = key.sign(&string_to_sign(ALGORITHM, &amz_date, &scope_text, &canonical));
     query.push_str("&X-Amz-Signature=");
     query.push_str(&signature);
     query

@@ -5,10 +5,10 @@ use std::time::Duration;
 use base::Timestamp;
 
 use super::canonical::{Parts, canonical_request, string_to_sign};
-use super::claim::{Claim, Presented};
+use super::claim::{Claim, Presented, REGION_SET};
 use super::error::{Mismatch, SigV4Error};
-use super::is_s3;
 use super::key::{KeyCache, SigningKey};
+use super::{ALGORITHM, ALGORITHM_A, is_s3, sigv4a};
 
 /// How far a request's clock may be off.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
@@ -40,10 +40,16 @@ pub fn verify(
     check_time(claim, now)?;
     let canonical = canonical_request(parts, &claim.service, &claim.signed_headers, payload_hash);
     let (amz_date, scope) = (claim.date.iso8601_basic(), claim.scope());
-    let text = string_to_sign(&amz_date, &scope, &canonical);
+    let algorithm = if claim.asymmetric { ALGORITHM_A } else { ALGORITHM };
+    let text = string_to_sign(algorithm, &amz_date, &scope, &canonical);
     let key =
         keys.get(&claim.access_key_id, secret, &claim.scope_date, &claim.region, &claim.service);
-    if !key.verify(&text, &claim.signature) {
+    let proved = if claim.asymmetric {
+        sigv4a::verify(&claim.access_key_id, secret, &text, &claim.signature)
+    } else {
+        key.verify(&text, &claim.signature)
+    };
+    if !proved {
         return Err(SigV4Error::Mismatch(Box::new(Mismatch {
             access_key_id: claim.access_key_id.clone(),
             signature: claim.signature.clone(),
@@ -54,13 +60,29 @@ pub fn verify(
     Ok(Verified { key, amz_date, scope, signature: claim.signature.clone() })
 }
 
-/// The host must be signed everywhere, and every `x-amz-` header in S3.
+/// Headers that say what a request is: each must be signed where it stands, and stand once.
+const TELLING: [&str; 5] =
+    ["x-amz-target", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", REGION_SET];
+
+/// The host must be signed everywhere, every `x-amz-` header in S3, and elsewhere what names the
+/// operation and the regions. What tells what a request is must not be said twice.
 fn check_headers(claim: &Claim, parts: &Parts<'_>) -> Result<(), SigV4Error> {
     let signed = |name: &str| claim.signed_headers.iter().any(|other| other == name);
     if !signed("host") && !signed(":authority") {
         return Err(SigV4Error::HostNotSigned);
     }
+    let repeated = |name: &str| parts.headers.get_all(name).iter().nth(1).is_some();
+    if TELLING.iter().any(|name| repeated(name)) || repeated("host") {
+        return Err(SigV4Error::SeveralMechanisms);
+    }
+    if claim.asymmetric && claim.presented == Presented::Header && !signed(REGION_SET) {
+        return Err(SigV4Error::HeadersNotSigned(vec![REGION_SET.to_owned()]));
+    }
     if !is_s3(&claim.service) {
+        let named = parts.headers.contains_key("x-amz-target");
+        if named && !signed("x-amz-target") {
+            return Err(SigV4Error::HeadersNotSigned(vec!["x-amz-target".to_owned()]));
+        }
         return Ok(());
     }
     let unsigned: Vec<String> = parts

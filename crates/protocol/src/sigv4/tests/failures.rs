@@ -212,7 +212,7 @@ fn queries_that_are_malformed_in_s3() {
              parameters.",
         ),
         (
-            "X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256".to_owned(),
+            "X-Amz-Algorithm=AWS4-HMAC-SHA1".to_owned(),
             "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"",
         ),
         (
