@@ -12,7 +12,7 @@ use protocol::{ServiceError, Value};
 use serde_json::json;
 
 use crate::access::{Asked, Need, Owner, Resource, Subject, expand, owner_of, values_at};
-use crate::ctx::{Call, Caller};
+use crate::ctx::{Call, Caller, RequestInfo};
 use crate::kernel::{Kernel, is_json};
 use crate::organization::Membership;
 use crate::service::ServiceDef;
@@ -401,6 +401,27 @@ fn encoded(call: &Call, decision: &Decision, request: &Request<'_>) -> String {
 }
 
 impl Kernel {
+    /// Whether `caller` might call an operation with `input`, which is neither validated nor
+    /// served.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    pub async fn might(
+        self: &Arc<Self>,
+        service: &str,
+        operation: &str,
+        input: &Value,
+        caller: Caller,
+    ) -> Result<(), ServiceError> {
+        let unknown = || ServiceError::internal(format!("no model of {service}:{operation}"));
+        let schema = protocol::schema::service(service).ok_or_else(unknown)?;
+        let name = schema.operation(operation).ok_or_else(unknown)?.name;
+        let call = Call::new(self.clone(), caller, RequestInfo::default());
+        let def = self.service(service);
+        authorize(self, def, schema, name, input, &call, &mut Verdict::default()).await
+    }
+
     /// What an encoded authorization message says; nothing when this region did not write it.
     ///
     /// AWS: DecodeAuthorizationMessage.

@@ -92,6 +92,15 @@ impl Builder {
         self
     }
 
+    /// The region without its tasks, for those who only ask it.
+    #[must_use]
+    pub fn without_tasks(mut self) -> Self {
+        for def in self.services.values_mut() {
+            def.tasks.clear();
+        }
+        self
+    }
+
     /// Starts the tasks and gives the region.
     pub fn start(mut self) -> Arc<Kernel> {
         let tasks: Vec<_> =
