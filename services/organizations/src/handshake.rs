@@ -22,7 +22,8 @@ use crate::access::{managed, visible};
 use crate::error::{Error, Result};
 use crate::organization::{email_of, finish_all_features};
 use crate::store::{
-    HANDSHAKES, HANDSHAKES_OF, Handshake, MEMBERS, Member, ORGANIZATIONS, Organization, State,
+    HANDSHAKES, HANDSHAKES_OF, Handshake, MEMBERS, MEMBERS_OF, Member, ORGANIZATIONS, Organization,
+    State,
 };
 use crate::{ids, listing, tag};
 
@@ -108,6 +109,7 @@ pub(crate) fn all_features(ctx: &Ctx, organization: &Organization, id: &str) -> 
         requested: ctx.now(),
         expires: ctx.now() + AGREEMENT_HELD,
         tags: base::Tags::new(),
+        agreed: std::collections::BTreeSet::new(),
     }
 }
 
@@ -163,6 +165,7 @@ pub(crate) async fn invite_account_to_organization(
                 requested: ctx.now(),
                 expires: ctx.now() + INVITATION_HELD,
                 tags: tags.clone(),
+                agreed: std::collections::BTreeSet::new(),
             };
             tx.put(&HANDSHAKES, &handshake)?;
             Ok(handshake.view(&organization, ActionType::Invite))
@@ -215,9 +218,15 @@ pub(crate) async fn accept_handshake(
         .write(|tx| {
             let (handshake, organization) = concerning(tx, &ctx, &input.handshake_id)?;
             let invited = handshake.account.as_ref() == Some(&ctx.account);
-            let agrees = handshake.action == ALL_FEATURES && handshake.management == ctx.account;
-            if !invited && !agrees {
+            let manages = handshake.management == ctx.account;
+            if handshake.action == ALL_FEATURES && !manages {
+                return agree(tx, &ctx, handshake, &organization);
+            }
+            if !invited && handshake.action != ALL_FEATURES {
                 return Err(Error::AccessDenied);
+            }
+            if handshake.action == ALL_FEATURES {
+                require_agreement(tx, &handshake, &organization)?;
             }
             let handshake = close(tx, &ctx, handshake, State::Accepted)?;
             if handshake.action == ALL_FEATURES {
@@ -241,6 +250,42 @@ pub(crate) async fn accept_handshake(
         })
         .await?;
     Ok(AcceptHandshakeOutput { handshake: Some(view) })
+}
+
+/// Notes that a member agrees to all features; the management account then finishes.
+fn agree(
+    tx: &mut WriteTx<'_>,
+    ctx: &Ctx,
+    mut handshake: Handshake,
+    organization: &Organization,
+) -> Result<api::Handshake> {
+    if handshake.state_at(ctx.now()) != HandshakeState::Open {
+        return Err(Error::HandshakeTransition);
+    }
+    handshake.agreed.insert(ctx.account.to_string());
+    tx.put(&HANDSHAKES, &handshake)?;
+    Ok(handshake.view(organization, handshake.action()))
+}
+
+/// Refuses until every invited member agreed.
+fn require_agreement(
+    tx: &ReadTx<'_>,
+    handshake: &Handshake,
+    organization: &Organization,
+) -> Result<()> {
+    let members = tx.find(&MEMBERS_OF, organization.id.as_str())?;
+    let silent = members.iter().any(|member| {
+        !member.created
+            && member.account != organization.management
+            && !handshake.agreed.contains(member.account.as_str())
+    });
+    if silent {
+        return Err(Error::HandshakeConstraint(
+            "INVITED_ACCOUNTS_MUST_AGREE: not every invited account agreed to all features."
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// Declines an invitation.

@@ -22,8 +22,8 @@ use crate::ids::{self, FULL_ACCESS};
 use crate::membership::SCP;
 use crate::policy;
 use crate::store::{
-    CREATIONS, CREATIONS_OF, HANDSHAKES, HANDSHAKES_OF, MEMBERS, MEMBERS_OF, Member, ORGANIZATIONS,
-    Organization, POLICIES_OF, UNITS_OF,
+    CREATIONS, CREATIONS_OF, HANDSHAKES, HANDSHAKES_OF, Handshake, MEMBERS, MEMBERS_OF, Member,
+    ORGANIZATIONS, Organization, POLICIES_OF, State, UNITS_OF,
 };
 
 impl Organization {
@@ -192,9 +192,12 @@ pub(crate) async fn enable_all_features(
             tx.put(&HANDSHAKES, &handshake)?;
             let invited = tx.find(&MEMBERS_OF, organization.id.as_str())?;
             let asked = invited.iter().any(|m| !m.created && m.account != ctx.account);
-            if !asked {
-                finish_all_features(tx, &organization)?;
+            if asked {
+                return Ok(handshake.view(&organization, ActionType::EnableAllFeatures));
             }
+            finish_all_features(tx, &organization)?;
+            let handshake = Handshake { state: State::Accepted, ..handshake };
+            tx.put(&HANDSHAKES, &handshake)?;
             Ok(handshake.view(&organization, ActionType::EnableAllFeatures))
         })
         .await?;

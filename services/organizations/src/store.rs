@@ -113,6 +113,9 @@ pub(crate) struct Handshake {
     pub(crate) expires: Timestamp,
     #[serde(default)]
     pub(crate) tags: Tags,
+    /// The invited members that agree to all features.
+    #[serde(default)]
+    pub(crate) agreed: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

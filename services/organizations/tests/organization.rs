@@ -274,6 +274,34 @@ async fn an_organization_for_billing_alone_refuses_the_rest_until_it_has_all_fea
 }
 
 #[tokio::test]
+async fn invited_accounts_must_agree_before_an_organization_has_all_features() {
+    let region = Region::start().await;
+    let admin = region.admin();
+    let billing =
+        CreateOrganizationInput { feature_set: Some(OrganizationFeatureSet::ConsolidatedBilling) };
+    admin.call(billing).await.unwrap();
+    let invited = "999988887777";
+    let invite = InviteAccountToOrganizationInput {
+        target: HandshakeParty { id: invited.to_owned(), type_: HandshakePartyType::Account },
+        notes: None,
+        tags: Vec::new(),
+    };
+    let made = admin.call(invite).await.unwrap().handshake.unwrap();
+    let other = region.root_of(invited);
+    let accept = |id: &str| AcceptHandshakeInput { handshake_id: id.to_owned() };
+    other.call(accept(made.id.as_deref().unwrap())).await.unwrap();
+    let asked = admin.call(EnableAllFeaturesInput::default()).await.unwrap().handshake.unwrap();
+    assert_eq!(asked.state, Some(HandshakeState::Open));
+    let id = asked.id.unwrap();
+    let early = admin.call(accept(&id)).await.unwrap_err();
+    assert_eq!(early.code, "HandshakeConstraintViolationException");
+    other.call(accept(&id)).await.unwrap();
+    admin.call(accept(&id)).await.unwrap();
+    let shown = admin.call(DescribeOrganizationInput::default()).await.unwrap();
+    assert_eq!(shown.organization.unwrap().feature_set, Some(OrganizationFeatureSet::All));
+}
+
+#[tokio::test]
 async fn an_account_that_is_invited_joins_and_leaves() {
     let region = Region::start().await;
     region.organization().await;
