@@ -11,10 +11,13 @@ use store::Scope;
 
 use crate::TaskCtx;
 use crate::error::{Error, Result};
-use crate::store::{PARAMETERS, Parameter};
+use crate::store::{BY_EXPIRY, PARAMETERS, Parameter};
 
 /// AWS: "Assigning parameter policies in Parameter Store".
 const POLICIES_MAX: usize = 10;
+
+/// How many parameters one run of the task looks at; a deletion wakes it for the others.
+const AT_ONCE: usize = 100;
 
 /// A policy of a parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,7 +83,8 @@ pub(crate) fn shown(policies: &[Policy]) -> Vec<ParameterInlinePolicy> {
     policies.iter().map(one).collect()
 }
 
-fn expires(parameter: &Parameter) -> Option<Timestamp> {
+/// When a parameter is to be deleted, if ever.
+pub(crate) fn expires(parameter: &Parameter) -> Option<Timestamp> {
     let last = parameter.versions.last()?;
     last.policies.iter().map(|policy| policy.expires).min()
 }
@@ -88,9 +92,19 @@ fn expires(parameter: &Parameter) -> Option<Timestamp> {
 /// Deletes the parameters whose time is over.
 pub(crate) async fn expire(ctx: TaskCtx) -> std::result::Result<Next, TaskError> {
     let now = ctx.now();
-    let all: Vec<(Scope, Parameter)> = ctx.store.read(|tx| tx.scan_all(&PARAMETERS)).await?;
+    let first: Vec<(Scope, Parameter)> = ctx
+        .store
+        .read(|tx| -> store::Result<_> {
+            let mut first = Vec::new();
+            for scope in tx.scopes(&PARAMETERS)? {
+                let found = tx.scope(&scope).find_range(&BY_EXPIRY, .., AT_ONCE)?;
+                first.extend(found.into_iter().map(|parameter| (scope.clone(), parameter)));
+            }
+            Ok(first)
+        })
+        .await?;
     let mut next: Option<Timestamp> = None;
-    for (scope, parameter) in all {
+    for (scope, parameter) in first {
         let Some(at) = expires(&parameter) else { continue };
         if at > now {
             next = Some(next.map_or(at, |next| next.min(at)));

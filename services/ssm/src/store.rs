@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use base::{Tags, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Record, Table};
+use store::{Index, Record, Table};
 
-use crate::policy::Policy;
+use crate::policy::{Policy, expires};
 
 /// A parameter with all its versions, the oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,4 +45,8 @@ impl Record for Parameter {
     }
 }
 
-pub(crate) const PARAMETERS: Table<Parameter> = Table::new("ssm.parameters");
+pub(crate) const PARAMETERS: Table<Parameter> =
+    Table::new("ssm.parameters").with_indexes(&[&BY_EXPIRY]);
+/// The parameters that have an end, by it.
+pub(crate) const BY_EXPIRY: Index<Parameter, Timestamp> =
+    Index::new(|| PARAMETERS, "by_expiry", |parameter| expires(parameter).into_iter().collect());
