@@ -41,6 +41,17 @@ impl Actions {
         }
     }
 
+    /// Whether these are all actions but those listed.
+    pub(crate) fn is_negated(&self) -> bool {
+        self.negated
+    }
+
+    /// The services that are named, `*` for all.
+    pub(crate) fn services(&self) -> Vec<String> {
+        let any = (!self.anywhere.is_empty()).then(|| "*".to_owned());
+        any.into_iter().chain(self.services.iter().map(|(name, _)| name.to_string())).collect()
+    }
+
     /// Whether the statement is about action `name` of `service`, both in lower case.
     pub(crate) fn cover(&self, service: &str, name: &str) -> bool {
         // Action names hold no variables, so that the context is never asked.

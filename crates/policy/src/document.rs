@@ -35,6 +35,8 @@ pub enum Kind {
     Session,
     /// A service control policy of AWS Organizations.
     Scp,
+    /// A resource control policy of AWS Organizations: a resource policy of a whole account.
+    Rcp,
 }
 
 /// A document that IAM refuses. The text is AWS's; the caller knows the code
@@ -49,6 +51,7 @@ pub struct Policy {
     kind: Kind,
     current: bool,
     pub(crate) statements: Box<[Statement]>,
+    keys: Box<[Box<str>]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,19 @@ pub(crate) struct Statement {
     actions: Actions,
     resources: Option<Resources>,
     conditions: Box<[Condition]>,
+}
+
+/// What a statement is about, for who limits what documents may say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The statement denies.
+    pub denies: bool,
+    /// It has `NotAction`.
+    pub excludes_actions: bool,
+    /// The services whose actions it names, `*` for all.
+    pub services: Vec<String>,
+    /// Its principal is everyone.
+    pub everyone: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -140,8 +156,33 @@ impl Policy {
     pub(crate) fn must_consent(&self) -> bool {
         match self.kind {
             Kind::Trust | Kind::Key => true,
-            Kind::Identity | Kind::Resource | Kind::Boundary | Kind::Session | Kind::Scp => false,
+            Kind::Identity
+            | Kind::Resource
+            | Kind::Boundary
+            | Kind::Session
+            | Kind::Scp
+            | Kind::Rcp => false,
         }
+    }
+
+    /// The condition keys that the document reads, in conditions or variables, as it writes them.
+    ///
+    /// AWS: GetContextKeysForCustomPolicy.
+    pub fn context_keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| &**key)
+    }
+
+    /// The effect, actions and resources of each statement as organizations check them: whether
+    /// it denies, whether it names `NotAction`, whether it has conditions.
+    pub fn outlines(&self) -> impl Iterator<Item = Outline> + '_ {
+        self.statements.iter().map(|statement| Outline {
+            denies: statement.effect == Effect::Deny,
+            excludes_actions: statement.actions.is_negated(),
+            services: statement.actions.services(),
+            everyone: statement.principals.as_ref().is_some_and(|principals| {
+                !principals.negated && principals.entries.iter().all(|e| *e == Entry::Everyone)
+            }),
+        })
     }
 }
 
@@ -222,7 +263,7 @@ impl Parser {
 
     fn takes_principals(&self) -> bool {
         match self.kind {
-            Kind::Resource | Kind::Key | Kind::Trust => true,
+            Kind::Resource | Kind::Key | Kind::Trust | Kind::Rcp => true,
             Kind::Identity | Kind::Boundary | Kind::Session | Kind::Scp => false,
         }
     }
@@ -258,7 +299,8 @@ impl Parser {
             .enumerate()
             .map(|(at, members)| self.statement(at, members, variables))
             .collect::<Parsed<_>>()?;
-        Ok(Policy { kind: self.kind, current, statements })
+        let keys = keys_of(&members, variables);
+        Ok(Policy { kind: self.kind, current, statements, keys })
     }
 
     fn members<'a>(&self, item: &'a Json) -> Parsed<Members<'a>> {
@@ -446,6 +488,31 @@ impl Parser {
     }
 }
 
+/// The keys of conditions, and of variables where they are alive.
+fn keys_of(members: &[Members<'_>], variables: Variables) -> Box<[Box<str>]> {
+    let mut keys: Vec<Box<str>> = Vec::new();
+    let mut add = |key: &str| {
+        let known = keys.iter().any(|known| known.eq_ignore_ascii_case(key));
+        if !known && !key.is_empty() && !matches!(key, "*" | "?" | "$") {
+            keys.push(key.into());
+        }
+    };
+    for statement in members {
+        let resources = statement.resource.iter().flat_map(|(_, names)| names);
+        let values = statement.conditions.iter().flat_map(|(_, _, values)| values);
+        for text in resources.chain(values).filter(|_| variables == Variables::Active) {
+            for part in text.split("${").skip(1) {
+                let inside = part.split('}').next().unwrap_or_default();
+                add(inside.split(',').next().unwrap_or_default().trim());
+            }
+        }
+        for (_, key, _) in &statement.conditions {
+            add(key);
+        }
+    }
+    keys.into()
+}
+
 fn check_actions(statement: &Members<'_>) -> Parsed<()> {
     statement.action.iter().flat_map(|(_, names)| names).try_for_each(|name| check::action(name))
 }
@@ -454,7 +521,7 @@ fn check_sids(statements: &[Members<'_>], kind: Kind) -> Parsed<()> {
     let mut seen: Vec<&str> = Vec::new();
     for sid in statements.iter().filter_map(|statement| statement.sid).filter(|s| !s.is_empty()) {
         let plain = sid.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !plain && !matches!(kind, Kind::Resource | Kind::Key) {
+        if !plain && !matches!(kind, Kind::Resource | Kind::Key | Kind::Rcp) {
             return Err("Statement IDs (SID) must be alpha-numeric. Check that your input \
                         satisfies the regular expression [0-9A-Za-z]*"
                 .to_owned());

@@ -2,9 +2,11 @@
 //!
 //! AWS: "Policy evaluation logic", "Determining whether a request is allowed or denied within an
 //! account", "Cross-account policy evaluation logic". An explicit deny anywhere wins. Then every
-//! level of service control policies must allow; then, within an account, a resource-based policy
-//! that names the caller allows by itself, and otherwise identity policies, boundary and session
-//! policies must all allow. Across accounts both sides must.
+//! level of resource control policies (the resource's organization) and of service control
+//! policies (the caller's) must allow; then, within an account, a resource-based policy that names
+//! the caller allows by itself, and otherwise identity policies, boundary and session policies must
+//! all allow. Across accounts both sides must. An account's root user needs no identity policy and
+//! heeds no boundary; everything else holds for it too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,6 +45,9 @@ pub struct PolicySet {
     /// The service control policies, one list for each level from the organization's root down to
     /// the account. None for service-linked roles and for the management account.
     pub scps: Vec<Vec<NamedPolicy>>,
+    /// The resource control policies of the resource's account, as `scps`. None for resources of
+    /// the management account and for service-linked roles.
+    pub rcps: Vec<Vec<NamedPolicy>>,
 }
 
 /// A call to be decided.
@@ -80,6 +85,8 @@ pub enum Layer {
     Session,
     /// Service control policies.
     Scp,
+    /// Resource control policies.
+    Rcp,
 }
 
 /// The statement that decided.
@@ -141,6 +148,7 @@ impl Layer {
             Self::Boundary => "permissions boundary",
             Self::Session => "session policy",
             Self::Scp => "service control policy",
+            Self::Rcp => "resource control policy",
         }
     }
 }
@@ -171,21 +179,27 @@ fn with_call<T>(request: &Request<'_>, then: impl FnOnce(&Call<'_>) -> T) -> T {
 }
 
 fn decide(set: &PolicySet, principal: &Principal, call: &Call<'_>, reach: Reach) -> Decision {
-    let mut scps = Vec::with_capacity(set.scps.len());
-    for level in &set.scps {
-        let verdict = scan(Layer::Scp, level, call);
-        if let Some(cause) = verdict.denied {
-            return Decision::ExplicitDeny(cause);
-        }
-        scps.push(verdict.allowed.is_some());
+    let rcps = match levels(Layer::Rcp, &set.rcps, call) {
+        Ok(allowed) => allowed,
+        Err(cause) => return Decision::ExplicitDeny(cause),
+    };
+    let scps = match levels(Layer::Scp, &set.scps, call) {
+        Ok(allowed) => allowed,
+        Err(cause) => return Decision::ExplicitDeny(cause),
+    };
+    let mut resource = scan(Layer::Resource, set.resource.as_slice(), call);
+    if mends(principal, call, reach) {
+        resource.denied = None;
     }
-    let resource = scan(Layer::Resource, set.resource.as_slice(), call);
     let identity = scan(Layer::Identity, &set.identity, call);
     let boundary = scan(Layer::Boundary, set.boundary.as_slice(), call);
     let session = scan(Layer::Session, &set.session, call);
     let denials = [resource.denied, identity.denied, boundary.denied, session.denied];
     if let Some(cause) = denials.into_iter().flatten().next() {
         return Decision::ExplicitDeny(cause);
+    }
+    if !rcps {
+        return Decision::ImplicitDeny(Layer::Rcp);
     }
     match principal {
         // These have no account here whose identity, boundary or control policies could apply.
@@ -200,7 +214,7 @@ fn decide(set: &PolicySet, principal: &Principal, call: &Call<'_>, reach: Reach)
         | Principal::AssumedRole { .. }
         | Principal::FederatedUser { .. } => {}
     }
-    if scps.contains(&false) {
+    if !scps {
         return Decision::ImplicitDeny(Layer::Scp);
     }
     let must_consent = set.resource.as_ref().is_some_and(|named| named.policy.must_consent());
@@ -219,6 +233,33 @@ fn decide(set: &PolicySet, principal: &Principal, call: &Call<'_>, reach: Reach)
         }
         (Reach::SameAccount, Some((Naming::Account, _)) | None, own) => own,
     }
+}
+
+/// Whether every level allows.
+///
+/// # Errors
+///
+/// The statement that denies.
+fn levels(layer: Layer, levels: &[Vec<NamedPolicy>], call: &Call<'_>) -> Result<bool, Cause> {
+    let mut all = true;
+    for level in levels {
+        let verdict = scan(layer, level, call);
+        if let Some(cause) = verdict.denied {
+            return Err(cause);
+        }
+        all &= verdict.allowed.is_some();
+    }
+    Ok(all)
+}
+
+/// Whether the owner's root user mends a bucket's policy, which no such policy can keep it from.
+///
+/// AWS: "Bucket policies for Amazon S3", PutBucketPolicy.
+fn mends(principal: &Principal, call: &Call<'_>, reach: Reach) -> bool {
+    matches!(principal, Principal::Root { .. })
+        && reach == Reach::SameAccount
+        && call.service == "s3"
+        && matches!(call.name, "getbucketpolicy" | "putbucketpolicy" | "deletebucketpolicy")
 }
 
 /// What the caller's own policies say, its account's resource policies left out.
@@ -292,7 +333,9 @@ pub fn considered(set: &PolicySet, request: &Request<'_>) -> Vec<String> {
         (Layer::Boundary, set.boundary.as_slice()),
         (Layer::Session, &set.session),
     ];
+    let rcps = set.rcps.iter().map(|level| (Layer::Rcp, level.as_slice()));
     let scps = set.scps.iter().map(|level| (Layer::Scp, level.as_slice()));
+    let scps = rcps.chain(scps);
     with_call(request, |call| {
         let mut lines = Vec::new();
         for (layer, policies) in scps.chain(layers) {

@@ -8,6 +8,7 @@
 
 mod action;
 mod arn_pattern;
+mod cache;
 mod check;
 mod condition;
 mod context;
@@ -19,8 +20,9 @@ mod pattern;
 mod principal;
 mod value;
 
+pub use cache::Cache;
 pub use context::Context;
-pub use document::{Kind, Policy, PolicyError};
+pub use document::{Kind, Outline, Policy, PolicyError};
 pub use evaluate::{
     Cause, Decision, Layer, NamedPolicy, PolicySet, Reach, Request, considered, evaluate,
 };

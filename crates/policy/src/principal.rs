@@ -34,6 +34,8 @@ pub enum Principal {
     FederatedUser {
         /// `arn:aws:sts::123456789012:federated-user/name`.
         arn: Arn,
+        /// The user who made the session, whose policies bound it; none for the root user.
+        user: Option<Arn>,
     },
     /// An AWS service on its own behalf.
     Service {
@@ -53,7 +55,7 @@ pub enum Principal {
 pub(crate) struct Identities {
     /// The caller's own ARN.
     own: String,
-    /// The ARN of the role whose session calls.
+    /// The ARN of the role, or of the federating user, whose session calls.
     role: Option<String>,
     /// The role's or user's unique id.
     id: String,
@@ -71,7 +73,8 @@ pub(crate) struct Identities {
 pub(crate) enum Naming {
     /// By account: the account then grants to its own principals with identity policies.
     Account,
-    /// By role: boundary and session policies still limit the session.
+    /// By role, or by the user who made a federated session: boundary and session policies still
+    /// limit the session.
     Role,
     /// The caller itself, or everyone.
     Direct,
@@ -101,7 +104,7 @@ impl Principal {
     pub fn account(&self) -> Option<&str> {
         match self {
             Self::Root { account } => Some(account.as_str()),
-            Self::User { arn, .. } | Self::FederatedUser { arn } => Some(&arn.account),
+            Self::User { arn, .. } | Self::FederatedUser { arn, .. } => Some(&arn.account),
             Self::AssumedRole { session, .. } => Some(&session.account),
             Self::Service { .. } | Self::Federated { .. } | Self::Anonymous => None,
         }
@@ -111,7 +114,7 @@ impl Principal {
     pub fn arn(&self) -> Option<Arn> {
         match self {
             Self::Root { account } => Some(Arn::new("iam", "", account, "root")),
-            Self::User { arn, .. } | Self::FederatedUser { arn } => Some(arn.clone()),
+            Self::User { arn, .. } | Self::FederatedUser { arn, .. } => Some(arn.clone()),
             Self::AssumedRole { session, .. } => Some(session.clone()),
             Self::Service { .. } | Self::Federated { .. } | Self::Anonymous => None,
         }
@@ -155,7 +158,7 @@ impl Principal {
                 context.set("aws:userid", format!("{role_id}:{}", last_part(&session.resource)));
                 context.set("aws:PrincipalArn", role.to_string());
             }
-            Self::FederatedUser { arn } => {
+            Self::FederatedUser { arn, .. } => {
                 context.set("aws:PrincipalType", "FederatedUser");
                 context.set("aws:userid", format!("{}:{}", arn.account, last_part(&arn.resource)));
                 context.set("aws:PrincipalArn", arn.to_string());
@@ -175,11 +178,12 @@ impl Principal {
         let (role, id) = match self {
             Self::AssumedRole { role, role_id, .. } => (Some(role.to_string()), role_id.clone()),
             Self::User { id, .. } => (None, id.clone()),
-            Self::Root { .. }
-            | Self::FederatedUser { .. }
-            | Self::Service { .. }
-            | Self::Federated { .. }
-            | Self::Anonymous => (None, String::new()),
+            Self::FederatedUser { user, .. } => {
+                (user.as_ref().map(ToString::to_string), String::new())
+            }
+            Self::Root { .. } | Self::Service { .. } | Self::Federated { .. } | Self::Anonymous => {
+                (None, String::new())
+            }
         };
         let named = |name: &String| Some(name.clone());
         let service = if let Self::Service { name } = self { named(name) } else { None };

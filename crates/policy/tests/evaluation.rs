@@ -36,7 +36,10 @@ fn service(name: &str) -> Principal {
 }
 
 fn federated_user() -> Principal {
-    Principal::FederatedUser { arn: "arn:aws:sts::111122223333:federated-user/f".parse().unwrap() }
+    Principal::FederatedUser {
+        arn: "arn:aws:sts::111122223333:federated-user/f".parse().unwrap(),
+        user: None,
+    }
 }
 
 fn policy(kind: Kind, statements: &str) -> NamedPolicy {
@@ -71,6 +74,7 @@ fn letter(decision: &Decision) -> char {
         Decision::ImplicitDeny(Layer::Boundary) => 'b',
         Decision::ImplicitDeny(Layer::Session) => 's',
         Decision::ImplicitDeny(Layer::Scp) => 'o',
+        Decision::ImplicitDeny(Layer::Rcp) => 'c',
     }
 }
 
@@ -180,6 +184,7 @@ impl Layers<'_> {
             boundary: one(Kind::Boundary, self.boundary),
             session: one(Kind::Session, self.session).into_iter().collect(),
             scps: self.scps.iter().map(|text| vec![policy(Kind::Scp, text)]).collect(),
+            ..PolicySet::default()
         }
     }
 }
