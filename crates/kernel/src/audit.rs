@@ -256,10 +256,8 @@ const SECRET_WORDS: [&str; 7] =
 
 /// The members of a request or an answer; nothing where there are none.
 fn members(value: &Value) -> Json {
-    match parameters(value) {
-        Json::Object(members) if members.is_empty() => Json::Null,
-        members => members,
-    }
+    let members = parameters(value);
+    if members.as_object().is_some_and(Map::is_empty) { Json::Null } else { members }
 }
 
 /// Leaves out what makes an event longer than events may be.
