@@ -296,7 +296,12 @@ pub fn encode_error(
             typed("text/xml", text)
         }
         Protocol::RestXml if service.name == "s3" => {
-            typed("application/xml", s3_error(error, code, request_id))
+            let (mut headers, body) = typed("application/xml", s3_error(error, code, request_id));
+            for (name, value) in error.fields.iter().filter(|(name, _)| is_header(name)) {
+                let text = text::print(value, crate::schema::TimestampFormat::HttpDate);
+                insert(&mut headers, name, &text);
+            }
+            (headers, body)
         }
         Protocol::RestXml => {
             let text = query::encode_error(service, error, code, request_id, Dialect::Aws);
@@ -337,13 +342,18 @@ fn insert(headers: &mut HeaderMap, name: &'static str, text: &str) {
     }
 }
 
+/// Members of an error of S3 whose names begin small go into headers, as `x-amz-delete-marker`.
+fn is_header(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
 /// AWS: "Amazon S3 API Reference", error responses.
 fn s3_error(error: &ServiceError, code: &str, request_id: &str) -> String {
     let mut writer = Writer::document();
     writer.open("Error", None);
     writer.leaf("Code", code);
     writer.leaf("Message", &error.message);
-    for (name, value) in error.fields.iter() {
+    for (name, value) in error.fields.iter().filter(|(name, _)| !is_header(name)) {
         writer.leaf(name, &text::print(value, crate::schema::TimestampFormat::Iso8601));
     }
     writer.leaf("RequestId", request_id);
