@@ -6,16 +6,19 @@
 
 mod frame;
 mod local;
+mod pack;
 mod sim;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use local::LocalBlobs;
+pub use pack::{PackReader, PackWriter};
 pub use sim::MemoryBlobs;
 
 /// The id of a blob: 32 hexadecimal digits.
@@ -78,6 +81,10 @@ pub trait Blobs: Send + Sync + 'static {
     ///
     /// When the disk refuses.
     async fn earlier(&self) -> io::Result<Vec<BlobId>>;
+
+    /// The cold part of the store, where packs of archived objects lie apart from the bytes that
+    /// are read at once.
+    fn archive(&self) -> Arc<dyn Blobs>;
 }
 
 /// A blob in the making. Dropped unfinished, it leaves nothing that outlives a restart.

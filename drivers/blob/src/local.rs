@@ -19,6 +19,9 @@ const WRITE_BYTES: usize = 4 * (FRAME + TAG);
 /// How many frames one read takes from the disk at most.
 const READ_FRAMES: u64 = 4;
 
+/// The folder of the archive within the one of the blobs.
+const ARCHIVE: &str = "archive";
+
 /// Blobs in a folder of this machine.
 pub struct LocalBlobs {
     shared: Arc<Shared>,
@@ -152,6 +155,9 @@ impl Blobs for LocalBlobs {
             if !folder.file_type().await?.is_dir() {
                 continue;
             }
+            if folder.file_name() == ARCHIVE {
+                continue;
+            }
             let unfinished = folder.file_name() == "tmp";
             let mut files = fs::read_dir(folder.path()).await?;
             while let Some(file) = files.next_entry().await? {
@@ -165,6 +171,12 @@ impl Blobs for LocalBlobs {
             }
         }
         Ok(found)
+    }
+
+    fn archive(&self) -> Arc<dyn Blobs> {
+        let Shared { folder, key, start } = &*self.shared;
+        let shared = Shared { folder: folder.join(ARCHIVE), key: *key, start: *start };
+        Arc::new(Self { shared: Arc::new(shared) })
     }
 }
 

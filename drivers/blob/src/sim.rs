@@ -64,6 +64,10 @@ impl Blobs for MemoryBlobs {
     async fn earlier(&self) -> io::Result<Vec<BlobId>> {
         Ok(Vec::new())
     }
+
+    fn archive(&self) -> Arc<dyn Blobs> {
+        Arc::new(self.clone())
+    }
 }
 
 #[async_trait]
