@@ -51,6 +51,18 @@ impl Cloud {
         Self::over(folder, clock, identity, |_, _, identity| (identity, services)).await
     }
 
+    /// Starts a region in `folder`, as for a bench that says which disk it is on.
+    ///
+    /// # Panics
+    ///
+    /// When the host gives no port.
+    pub async fn start_in(folder: tempfile::TempDir, services: Vec<ServiceDef>) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let account: AccountId = ACCOUNT.parse().expect("twelve digits");
+        let identity = Arc::new(TestIdentity::new(account));
+        Self::over(Arc::new(folder), clock, identity, |_, _, identity| (identity, services)).await
+    }
+
     /// Starts a region whose principals a service keeps: `make` builds them and the services over
     /// the region's store, clock and source of randomness. [`Cloud::root`] and [`Cloud::user`] know
     /// nobody there; [`Cloud::client`] calls as whom the test names.

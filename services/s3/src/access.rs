@@ -51,6 +51,16 @@ const COPIED: &[(&str, &str)] = &[
     ("s3:x-amz-server-side-encryption", "ServerSideEncryption"),
     ("s3:x-amz-storage-class", "StorageClass"),
 ];
+const LOCKED: &[(&str, &str)] = &[
+    ("s3:object-lock-mode", "ObjectLockMode"),
+    ("s3:object-lock-retain-until-date", "ObjectLockRetainUntilDate"),
+    ("s3:object-lock-legal-hold", "ObjectLockLegalHoldStatus"),
+];
+const RETAINED: &[(&str, &str)] = &[
+    ("s3:object-lock-mode", "Retention.Mode"),
+    ("s3:object-lock-retain-until-date", "Retention.RetainUntilDate"),
+    ("s3:versionid", "VersionId"),
+];
 const PLACED: &[(&str, &str)] = &[
     ("s3:x-amz-acl", "ACL"),
     ("s3:locationconstraint", "CreateBucketConfiguration.LocationConstraint"),
@@ -193,6 +203,10 @@ pub(crate) const RULES: &[Access] = &[
             Need::on("s3:PutObject", OBJECT).keys(WRITTEN),
             Need::on("s3:PutObjectAcl", OBJECT).keys(WRITTEN).when("ACL"),
             Need::on("s3:PutObjectTagging", OBJECT).when("Tagging"),
+            Need::on("s3:PutObjectRetention", OBJECT).keys(LOCKED).when("ObjectLockMode"),
+            Need::on("s3:PutObjectLegalHold", OBJECT)
+                .keys(LOCKED)
+                .when("ObjectLockLegalHoldStatus"),
         ],
     ),
     // The source is authorized by the HeadObject that reads it.
@@ -202,6 +216,10 @@ pub(crate) const RULES: &[Access] = &[
             Need::on("s3:PutObject", OBJECT).keys(COPIED),
             Need::on("s3:PutObjectAcl", OBJECT).keys(COPIED).when("ACL"),
             Need::on("s3:PutObjectTagging", OBJECT).when("Tagging"),
+            Need::on("s3:PutObjectRetention", OBJECT).keys(LOCKED).when("ObjectLockMode"),
+            Need::on("s3:PutObjectLegalHold", OBJECT)
+                .keys(LOCKED)
+                .when("ObjectLockLegalHoldStatus"),
         ],
     ),
     Access::new(
@@ -209,6 +227,7 @@ pub(crate) const RULES: &[Access] = &[
         &[
             Need::on("s3:DeleteObject", OBJECT).unless("VersionId"),
             Need::on("s3:DeleteObjectVersion", OBJECT).keys(VERSION).when("VersionId"),
+            Need::on("s3:BypassGovernanceRetention", OBJECT).when("BypassGovernanceRetention"),
         ],
     ),
     // Each key is authorized by the DeleteObject that removes it: one that is denied is reported in
@@ -235,12 +254,68 @@ pub(crate) const RULES: &[Access] = &[
             Need::on("s3:DeleteObjectVersionTagging", OBJECT).keys(VERSION).when("VersionId"),
         ],
     ),
+    Access::new("PutBucketVersioning", &[Need::on("s3:PutBucketVersioning", BUCKET)]),
+    Access::new("ListObjectVersions", &[Need::on("s3:ListBucketVersions", BUCKET).keys(LISTED)]),
+    Access::new(
+        "GetObjectLockConfiguration",
+        &[Need::on("s3:GetBucketObjectLockConfiguration", BUCKET)],
+    ),
+    Access::new(
+        "PutObjectLockConfiguration",
+        &[Need::on("s3:PutBucketObjectLockConfiguration", BUCKET)],
+    ),
+    Access::new("GetObjectRetention", &[Need::on("s3:GetObjectRetention", OBJECT)]),
+    Access::new(
+        "PutObjectRetention",
+        &[
+            Need::on("s3:PutObjectRetention", OBJECT).keys(RETAINED),
+            Need::on("s3:BypassGovernanceRetention", OBJECT)
+                .keys(RETAINED)
+                .when("BypassGovernanceRetention"),
+        ],
+    ),
+    Access::new("GetObjectLegalHold", &[Need::on("s3:GetObjectLegalHold", OBJECT)]),
+    Access::new(
+        "PutObjectLegalHold",
+        &[Need::on("s3:PutObjectLegalHold", OBJECT)
+            .keys(&[("s3:object-lock-legal-hold", "LegalHold.Status")])],
+    ),
+    Access::new(
+        "GetBucketLifecycleConfiguration",
+        &[Need::on("s3:GetLifecycleConfiguration", BUCKET)],
+    ),
+    Access::new(
+        "PutBucketLifecycleConfiguration",
+        &[Need::on("s3:PutLifecycleConfiguration", BUCKET)],
+    ),
+    Access::new("DeleteBucketLifecycle", &[Need::on("s3:PutLifecycleConfiguration", BUCKET)]),
+    Access::new(
+        "GetBucketIntelligentTieringConfiguration",
+        &[Need::on("s3:GetIntelligentTieringConfiguration", BUCKET)],
+    ),
+    Access::new(
+        "ListBucketIntelligentTieringConfigurations",
+        &[Need::on("s3:GetIntelligentTieringConfiguration", BUCKET)],
+    ),
+    Access::new(
+        "PutBucketIntelligentTieringConfiguration",
+        &[Need::on("s3:PutIntelligentTieringConfiguration", BUCKET)],
+    ),
+    Access::new(
+        "DeleteBucketIntelligentTieringConfiguration",
+        &[Need::on("s3:PutIntelligentTieringConfiguration", BUCKET)],
+    ),
+    Access::new("RestoreObject", &[Need::on("s3:RestoreObject", OBJECT)]),
     Access::new(
         "CreateMultipartUpload",
         &[
             Need::on("s3:PutObject", OBJECT).keys(WRITTEN),
             Need::on("s3:PutObjectAcl", OBJECT).keys(WRITTEN).when("ACL"),
             Need::on("s3:PutObjectTagging", OBJECT).when("Tagging"),
+            Need::on("s3:PutObjectRetention", OBJECT).keys(LOCKED).when("ObjectLockMode"),
+            Need::on("s3:PutObjectLegalHold", OBJECT)
+                .keys(LOCKED)
+                .when("ObjectLockLegalHoldStatus"),
         ],
     ),
     Access::new("UploadPart", &[Need::on("s3:PutObject", OBJECT)]),

@@ -15,7 +15,8 @@ use serde_json::{Value as Json, json};
 use crate::Ctx;
 use crate::acl::is_enforced;
 use crate::error::{Error, Result};
-use crate::store::{BUCKETS, Bucket, OBJECTS, Object};
+use crate::store::{BUCKETS, Bucket, Object};
+use crate::version::{self, Found, Named};
 
 /// What an owner's root user may do whatever the bucket's policy says, or nobody could mend it.
 const MENDING: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
@@ -121,8 +122,11 @@ pub(crate) async fn subject(ctx: Ctx, asked: Asked) -> std::result::Result<Subje
     describe_request(&input, &mut context);
     let object = match key {
         Some(key) if OBJECT_ACTIONS.contains(&action.as_str()) => {
-            let found = ctx.store.read(|tx| tx.get(&OBJECTS, (name, key))).await;
-            found.map_err(ServiceError::internal)?
+            // What is no version is refused by the operation itself.
+            let version = input.member("VersionId").and_then(Value::as_str);
+            let named = Named::parse(version).unwrap_or(Named::Current);
+            let found = ctx.store.read(|tx| version::find(tx, name, key, &named)).await;
+            found.map_err(ServiceError::from)?.and_then(Found::into_object)
         }
         Some(_) | None => None,
     };

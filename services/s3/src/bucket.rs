@@ -8,9 +8,8 @@ use s3_api::{
     Bucket as Shown, BucketCannedACL, BucketLocationConstraint, BucketNamespace, CreateBucketInput,
     CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput,
     GetBucketLocationOutput, GetBucketRequestPaymentInput, GetBucketRequestPaymentOutput,
-    GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput,
-    ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner, Payer,
-    PutBucketRequestPaymentInput, PutBucketRequestPaymentOutput,
+    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner,
+    Payer, PutBucketRequestPaymentInput, PutBucketRequestPaymentOutput,
 };
 
 use crate::Ctx;
@@ -20,7 +19,8 @@ use crate::error::{Error, Result};
 use crate::settings::{bucket_tags, change};
 use crate::sharing::Sharing;
 use crate::store::{
-    BUCKETS, BY_OWNER, Bucket, Encryption, OBJECTS, PublicAccessBlock, UPLOADS, discard_parts,
+    BUCKETS, BY_OWNER, Bucket, BucketLock, Encryption, OBJECTS, PAST, PublicAccessBlock, UPLOADS,
+    Versioning, discard_parts,
 };
 use crate::upload::hex;
 
@@ -76,9 +76,8 @@ fn wanted(ctx: &Ctx, input: &CreateBucketInput) -> Result<Bucket> {
     }
     check_location(ctx, configuration.location_constraint)?;
     let ownership = input.object_ownership.unwrap_or(ObjectOwnership::BucketOwnerEnforced);
-    if input.object_lock_enabled_for_bucket == Some(true) {
-        return Err(Error::NotImplemented("x-amz-bucket-object-lock-enabled"));
-    }
+    // Locks hold versions, so that a bucket that locks keeps them from the start.
+    let locks = input.object_lock_enabled_for_bucket == Some(true);
     let regional = input.bucket_namespace == Some(BucketNamespace::AccountRegional);
     if !is_in_namespace(&input.bucket, regional.then(|| (&ctx.account, ctx.region.as_str()))) {
         return Err(Error::InvalidBucketName(input.bucket.clone()));
@@ -101,6 +100,9 @@ fn wanted(ctx: &Ctx, input: &CreateBucketInput) -> Result<Bucket> {
         ownership: Some(ownership.as_str().to_owned()),
         encryption: Encryption::of_new_bucket(),
         sharing: Sharing::default(),
+        versioning: if locks { Versioning::Enabled } else { Versioning::Never },
+        lock: locks.then(BucketLock::default),
+        has_lifecycle: false,
     };
     let has_list = asked.is_some() && input.acl != Some(BucketCannedACL::Private);
     if has_list && is_enforced(&bucket) {
@@ -179,7 +181,8 @@ pub(crate) async fn delete_bucket(
             if tx.get(&BUCKETS, name)?.is_none_or(|there| there.id != bucket.id) {
                 return Err(Error::NoSuchBucket(name.clone()));
             }
-            if !tx.scan_page_in(&OBJECTS, (name,), None, 1)?.records.is_empty() {
+            let has_past = !tx.scan_page_in(&PAST, (name,), None, 1)?.records.is_empty();
+            if has_past || !tx.scan_page_in(&OBJECTS, (name,), None, 1)?.records.is_empty() {
                 return Err(Error::BucketNotEmpty(name.clone()));
             }
             for upload in tx.scan(&UPLOADS, (name,))? {
@@ -263,18 +266,6 @@ pub(crate) async fn get_bucket_location(
     let wish = Wish::new("s3:GetBucketLocation", &input.bucket, &input.expected_bucket_owner);
     let bucket = admit(&ctx, wish).await?;
     Ok(GetBucketLocationOutput { location_constraint: bucket.region.as_str().parse().ok() })
-}
-
-/// Tells that a bucket keeps no versions: none can be told to.
-///
-/// AWS: GetBucketVersioning.
-pub(crate) async fn get_bucket_versioning(
-    ctx: Ctx,
-    input: GetBucketVersioningInput,
-) -> Result<GetBucketVersioningOutput> {
-    let wish = Wish::new("s3:GetBucketVersioning", &input.bucket, &input.expected_bucket_owner);
-    admit(&ctx, wish).await?;
-    Ok(GetBucketVersioningOutput::default())
 }
 
 /// Tells who pays for requests to a bucket.

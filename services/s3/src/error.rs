@@ -22,6 +22,30 @@ pub(crate) enum Error {
          have been aborted or completed."
     )]
     NoSuchUpload(String),
+    #[error("The specified version does not exist.")]
+    NoSuchVersion { key: String, version: String },
+    #[error("The specified key does not exist.")]
+    DeletedKey { key: String, version: String },
+    #[error("The specified method is not allowed against this resource.")]
+    MarkerNotAllowed { version: String, made: base::Timestamp },
+    #[error("Access Denied because object protected by object lock.")]
+    Locked,
+    #[error("Object Lock configuration does not exist for this bucket")]
+    ObjectLockConfigurationNotFoundError(String),
+    #[error("The specified object does not have a ObjectLock configuration")]
+    NoSuchObjectLockConfiguration,
+    #[error("{0}")]
+    InvalidBucketState(&'static str),
+    #[error("The Versioning configuration specified in the request is invalid")]
+    IllegalVersioningConfigurationException,
+    #[error("The lifecycle configuration does not exist")]
+    NoSuchLifecycleConfiguration(String),
+    #[error("The storage class you specified is not valid")]
+    InvalidStorageClass,
+    #[error("{message}")]
+    InvalidObjectState { message: &'static str, class: &'static str, tier: Option<&'static str> },
+    #[error("Object restore is already in progress")]
+    RestoreAlreadyInProgress,
     #[error("The bucket policy does not exist")]
     NoSuchBucketPolicy(String),
     #[error("The CORS configuration does not exist")]
@@ -154,6 +178,14 @@ impl Error {
         Self::AccessDenied("Access Denied".to_owned())
     }
 
+    pub(crate) fn locked() -> Self {
+        Self::Locked
+    }
+
+    pub(crate) fn no_such_version(key: &str, version: &str) -> Self {
+        Self::NoSuchVersion { key: key.to_owned(), version: version.to_owned() }
+    }
+
     pub(crate) fn argument(
         name: &'static str,
         value: impl ToString,
@@ -200,6 +232,51 @@ impl Error {
         match self {
             Self::NoSuchBucket(name) => ("NoSuchBucket", 404, vec![("BucketName", name)]),
             Self::NoSuchKey(key) => ("NoSuchKey", 404, vec![("Key", key)]),
+            Self::NoSuchVersion { key, version } => {
+                ("NoSuchVersion", 404, vec![("Key", key), ("VersionId", version)])
+            }
+            Self::DeletedKey { key, version } => (
+                "NoSuchKey",
+                404,
+                vec![
+                    ("Key", key),
+                    ("x-amz-delete-marker", "true".to_owned()),
+                    ("x-amz-version-id", version),
+                ],
+            ),
+            Self::MarkerNotAllowed { version, made } => (
+                "MethodNotAllowed",
+                405,
+                vec![
+                    ("Method", "GET".to_owned()),
+                    ("ResourceType", "DeleteMarker".to_owned()),
+                    ("allow", "DELETE".to_owned()),
+                    ("last-modified", made.http_date()),
+                    ("x-amz-delete-marker", "true".to_owned()),
+                    ("x-amz-version-id", version),
+                ],
+            ),
+            Self::Locked => ("AccessDenied", 403, Vec::new()),
+            Self::ObjectLockConfigurationNotFoundError(name) => {
+                ("ObjectLockConfigurationNotFoundError", 404, vec![("BucketName", name)])
+            }
+            Self::NoSuchObjectLockConfiguration => {
+                ("NoSuchObjectLockConfiguration", 404, Vec::new())
+            }
+            Self::InvalidBucketState(_) => ("InvalidBucketState", 409, Vec::new()),
+            Self::IllegalVersioningConfigurationException => {
+                ("IllegalVersioningConfigurationException", 400, Vec::new())
+            }
+            Self::NoSuchLifecycleConfiguration(name) => {
+                ("NoSuchLifecycleConfiguration", 404, vec![("BucketName", name)])
+            }
+            Self::InvalidStorageClass => ("InvalidStorageClass", 400, Vec::new()),
+            Self::InvalidObjectState { class, tier, .. } => {
+                let mut members = vec![("StorageClass", class.to_owned())];
+                members.extend(tier.map(|tier| ("AccessTier", tier.to_owned())));
+                ("InvalidObjectState", 403, members)
+            }
+            Self::RestoreAlreadyInProgress => ("RestoreAlreadyInProgress", 409, Vec::new()),
             Self::NoSuchUpload(id) => ("NoSuchUpload", 404, vec![("UploadId", id)]),
             Self::NoSuchBucketPolicy(name) => {
                 ("NoSuchBucketPolicy", 404, vec![("BucketName", name)])

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ctx;
 use crate::acl::{Acl, Asked, is_enforced};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sse::Sse;
-use crate::store::{Bucket, OBJECTS, Object};
+use crate::store::{Bucket, Object};
+use crate::version::{self, Named};
 
 /// The guard of an object or of an upload that becomes one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +63,10 @@ pub(crate) async fn find_version(
     ctx: &Ctx,
     bucket: &Bucket,
     key: &str,
-    version: Option<&str>,
+    version_id: Option<&str>,
 ) -> Result<Object> {
-    crate::object::check_version(&version.map(str::to_owned))?;
-    let found = ctx.store.read(|tx| tx.get(&OBJECTS, (&bucket.name, key))).await?;
-    found.ok_or_else(|| Error::NoSuchKey(key.to_owned()))
+    let named = Named::parse(version_id)?;
+    ctx.store.read(|tx| version::object(tx, &bucket.name, key, &named)).await
 }
 
 /// Changes the guard of an object that was found.
@@ -77,10 +77,10 @@ pub(crate) async fn change_guard(
 ) -> Result<()> {
     ctx.store
         .write(|tx| {
-            let found = tx.get(&OBJECTS, store::Record::key(object))?;
-            let mut found = found.ok_or_else(|| Error::NoSuchKey(object.key.clone()))?;
+            let named = Named::of(&object.version);
+            let mut found = version::object(tx, &object.bucket, &object.key, &named)?;
             apply(&mut found.guard);
-            Ok(tx.put(&OBJECTS, &found)?)
+            version::rewrite(tx, &found)
         })
         .await
 }

@@ -4,11 +4,13 @@ mod accelerate;
 mod access;
 mod acl;
 mod admission;
+mod archive;
 mod bucket;
 mod bucket_policy;
 mod cfn;
 mod cfn_sharing;
 mod checksum;
+mod class;
 mod copy;
 mod cors;
 mod error;
@@ -16,7 +18,11 @@ mod form;
 mod guard;
 mod inventory;
 mod kept;
+mod lifecycle;
+mod lifecycle_rule;
+mod lifecycle_run;
 mod list;
+mod lock;
 mod logging;
 mod multipart;
 mod notification;
@@ -27,12 +33,18 @@ mod post;
 mod post_policy;
 mod range;
 mod read;
+mod restore;
 mod settings;
 mod sharing;
 mod sse;
 mod store;
 mod sweep;
+mod tagging;
+mod tiering;
 mod upload;
+mod version;
+mod version_list;
+mod versioning;
 mod web;
 mod website;
 
@@ -66,7 +78,6 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
         .operation(bucket::head_bucket)
         .operation(bucket::list_buckets)
         .operation(bucket::get_bucket_location)
-        .operation(bucket::get_bucket_versioning)
         .operation(bucket::get_bucket_request_payment)
         .operation(bucket::put_bucket_request_payment)
         .operation(bucket_policy::get_bucket_policy)
@@ -85,9 +96,26 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
         .operation(settings::get_bucket_encryption)
         .operation(settings::put_bucket_encryption)
         .operation(settings::delete_bucket_encryption)
-        .operation(settings::get_object_tagging)
-        .operation(settings::put_object_tagging)
-        .operation(settings::delete_object_tagging)
+        .operation(tagging::get_object_tagging)
+        .operation(tagging::put_object_tagging)
+        .operation(tagging::delete_object_tagging)
+        .operation(versioning::get_bucket_versioning)
+        .operation(versioning::put_bucket_versioning)
+        .operation(lock::get_object_lock_configuration)
+        .operation(lock::put_object_lock_configuration)
+        .operation(lock::get_object_retention)
+        .operation(lock::put_object_retention)
+        .operation(lock::get_object_legal_hold)
+        .operation(lock::put_object_legal_hold)
+        .operation(lifecycle::get_bucket_lifecycle_configuration)
+        .operation(lifecycle::put_bucket_lifecycle_configuration)
+        .operation(lifecycle::delete_bucket_lifecycle)
+        .operation(tiering::get_bucket_intelligent_tiering_configuration)
+        .operation(tiering::put_bucket_intelligent_tiering_configuration)
+        .operation(tiering::delete_bucket_intelligent_tiering_configuration)
+        .operation(tiering::list_bucket_intelligent_tiering_configurations)
+        .operation(restore::restore_object)
+        .operation(version_list::list_object_versions)
         .operation(list::list_objects)
         .operation(list::list_objects_v2)
         .operation(object::put_object)
@@ -110,6 +138,9 @@ pub fn service(drivers: Drivers) -> Service<Drivers> {
                 .wakes_on(&[kept::CONFIGURATIONS_NAME]),
         )
         .task(Task::new(logging::TASK, logging::deliver))
+        .task(Task::new("s3.lifecycle", lifecycle_run::run).wakes_on(lifecycle_run::WAKES))
+        .task(Task::new("s3.archive", archive::run).wakes_on(archive::WAKES))
+        .task(Task::new("s3.packs", archive::remove_packs).wakes_on(&[store::PACKS_NAME]))
         .task(Task::new("s3.orphans", sweep::remove_orphans))
         .resource_type(cfn::bucket())
         .resource_type(cfn::bucket_policy())

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3_api::{
     CommonPrefix, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, Object as Shown, ObjectStorageClass,
+    ListObjectsV2Output, Object as Shown, OptionalObjectAttributes,
 };
 use store::{ReadTx, StartsWith};
 
@@ -16,6 +16,7 @@ use crate::admission::{Wish, admit};
 use crate::bucket::owner;
 use crate::error::{Error, Result};
 use crate::percent;
+use crate::restore;
 use crate::store::{Bucket, OBJECTS, Object};
 
 /// AWS: ListObjectsV2, MaxKeys.
@@ -51,7 +52,7 @@ pub(crate) fn common<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) ->
 
 /// A text behind all keys that start with `prefix`, or nearly so: what is left is skipped one by
 /// one.
-fn behind(prefix: &str) -> String {
+pub(crate) fn behind(prefix: &str) -> String {
     format!("{prefix}\u{10ffff}")
 }
 
@@ -132,7 +133,13 @@ pub(crate) fn limit_of(name: &'static str, given: Option<i32>) -> Result<i32> {
     Ok(given.min(KEYS_MAX))
 }
 
-fn shown(object: &Object, spelling: Spelling, owner_of: Option<&Bucket>) -> Shown {
+fn shown(
+    object: &Object,
+    spelling: Spelling,
+    owner_of: Option<&Bucket>,
+    optional: &[OptionalObjectAttributes],
+) -> Shown {
+    let tells_restore = optional.contains(&OptionalObjectAttributes::RestoreStatus);
     Shown {
         key: Some(spelling.write(&object.key)),
         last_modified: Some(object.modified),
@@ -140,9 +147,9 @@ fn shown(object: &Object, spelling: Spelling, owner_of: Option<&Bucket>) -> Show
         checksum_algorithm: object.checksum.algorithm.parse().ok().into_iter().collect(),
         checksum_type: Some(object.checksum.kind()),
         size: i64::try_from(object.size).ok(),
-        storage_class: Some(ObjectStorageClass::Standard),
+        storage_class: object.class.listed(),
         owner: owner_of.map(|bucket| owner(&bucket.owner)),
-        restore_status: None,
+        restore_status: restore::status(object).filter(|_| tells_restore),
     }
 }
 
@@ -168,7 +175,11 @@ pub(crate) async fn list_objects(ctx: Ctx, input: ListObjectsInput) -> Result<Li
         is_truncated: Some(found.next.is_some()),
         marker: Some(spelling.write(input.marker.as_deref().unwrap_or_default())),
         next_marker: next,
-        contents: found.objects.iter().map(|o| shown(o, spelling, Some(&bucket))).collect(),
+        contents: found
+            .objects
+            .iter()
+            .map(|o| shown(o, spelling, Some(&bucket), &input.optional_object_attributes))
+            .collect(),
         name: Some(bucket.name),
         prefix: Some(spelling.write(input.prefix.as_deref().unwrap_or_default())),
         delimiter: input.delimiter.as_deref().map(|delimiter| spelling.write(delimiter)),
@@ -205,7 +216,11 @@ pub(crate) async fn list_objects_v2(
     let owner_of = (input.fetch_owner == Some(true)).then_some(&bucket);
     Ok(ListObjectsV2Output {
         is_truncated: Some(found.next.is_some()),
-        contents: found.objects.iter().map(|o| shown(o, spelling, owner_of)).collect(),
+        contents: found
+            .objects
+            .iter()
+            .map(|o| shown(o, spelling, owner_of, &input.optional_object_attributes))
+            .collect(),
         name: Some(bucket.name.clone()),
         prefix: Some(spelling.write(input.prefix.as_deref().unwrap_or_default())),
         delimiter: input.delimiter.as_deref().map(|delimiter| spelling.write(delimiter)),

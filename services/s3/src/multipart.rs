@@ -10,7 +10,7 @@ use s3_api::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumType,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
     CreateMultipartUploadInput, CreateMultipartUploadOutput, Initiator, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, MultipartUpload, ServerSideEncryption, StorageClass,
+    ListMultipartUploadsOutput, MultipartUpload, ServerSideEncryption,
 };
 
 use crate::Ctx;
@@ -18,16 +18,22 @@ use crate::acl::asked_of;
 use crate::admission::{Wish, admit};
 use crate::bucket::{canonical_id, owner};
 use crate::checksum::{self, algorithm_of, by_name};
+use crate::class::Class;
 use crate::error::{Error, Result};
 use crate::guard::Guard;
+use crate::lifecycle::{expiration_of_object, lifecycle_of};
 use crate::list::{Spelling, common, limit_of};
-use crate::object::{check_key, headers_of, random_name, refuse_unsupported};
+use crate::object::{
+    check_key, headers_of, lock_of, made_version, random_name, refuse_unsupported,
+};
 use crate::settings::tags_from_header;
 use crate::sse::{self, Sse, customer_of, show_sse};
 use crate::store::{
-    Bytes, Condition, Object, PARTS, Part, UPLOADS, Upload, discard, discard_parts, place,
+    Bytes, Condition, Lock, Object, PARTS, Part, UPLOADS, Upload, Version, discard, discard_parts,
 };
+use crate::tiering;
 use crate::upload::hex;
+use crate::version::{Salt, place};
 
 /// AWS: "Amazon S3 multipart upload limits".
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -43,6 +49,8 @@ pub(crate) async fn create_multipart_upload(
 ) -> Result<CreateMultipartUploadOutput> {
     check_key(&input.key)?;
     refuse_unsupported!(input)?;
+    let class = Class::asked(input.storage_class)?;
+    let lock = lock_of!(ctx, input)?;
     let algorithm = algorithm_of(input.checksum_algorithm)?;
     let composite = is_composite(algorithm, input.checksum_type)?;
     let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
@@ -51,6 +59,10 @@ pub(crate) async fn create_multipart_upload(
     let mut guard = Guard::of_writer(&ctx, &bucket, asked_of!(input, None))?;
     let (sse, _) = sse::choose(&ctx, &bucket, &input.key, &asked).await?;
     guard.sse = sse;
+    if lock != Lock::default() && bucket.lock.is_none() {
+        let text = "Bucket is missing Object Lock Configuration";
+        return Err(Error::InvalidRequest(text.to_owned()));
+    }
     let upload = Upload {
         bucket: input.bucket.clone(),
         key: input.key.clone(),
@@ -63,6 +75,8 @@ pub(crate) async fn create_multipart_upload(
         algorithm: algorithm.map(|algorithm| algorithm.name().to_owned()),
         composite,
         guard,
+        class,
+        lock,
     };
     ctx.store
         .write(|tx| {
@@ -73,7 +87,11 @@ pub(crate) async fn create_multipart_upload(
             Ok(tx.put(&UPLOADS, &upload)?)
         })
         .await?;
+    let lifecycle = lifecycle_of(&ctx, &bucket).await?;
+    let abort = lifecycle.as_ref().and_then(|rules| rules.abort(&upload.key, upload.initiated));
     let mut output = CreateMultipartUploadOutput {
+        abort_date: abort.map(|(time, _)| time),
+        abort_rule_id: abort.map(|(_, rule)| rule.to_owned()),
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload.id),
@@ -143,7 +161,7 @@ pub(crate) async fn complete_multipart_upload(
     if wanted.is_empty() {
         return Err(Error::MalformedXml);
     }
-    let now = ctx.now();
+    let (now, salt) = (ctx.now(), Salt::new(&ctx));
     let object = ctx
         .store
         .write(|tx| {
@@ -162,8 +180,7 @@ pub(crate) async fn complete_multipart_upload(
                 discard(tx, part.blob, now)?;
             }
             tx.delete(&UPLOADS, key)?;
-            place(tx, &bucket, &object, &condition)?;
-            Ok::<_, Error>(object)
+            place(tx, &bucket, object, None, (&condition, salt))
         })
         .await?;
     let location = format!(
@@ -173,6 +190,8 @@ pub(crate) async fn complete_multipart_upload(
         crate::percent::encode(&object.key)
     );
     let mut output = CompleteMultipartUploadOutput {
+        version_id: made_version(&object),
+        expiration: expiration_of_object(&ctx, &bucket, &object).await?,
         location: Some(location),
         bucket: Some(object.bucket),
         key: Some(object.key),
@@ -266,6 +285,11 @@ fn assemble(upload: Upload, parts: &[Part], now: base::Timestamp) -> Object {
         tags: upload.tags,
         checksum: checksum::of_parts(algorithm, upload.composite, &sums),
         guard: upload.guard,
+        version: Version::default(),
+        class: upload.class,
+        lock: upload.lock,
+        tiering: tiering::begun(upload.class, now),
+        restore: None,
     }
 }
 
@@ -414,7 +438,7 @@ fn shown(upload: Upload, spelling: Spelling, bucket_owner: &AccountId) -> Multip
         upload_id: Some(upload.id),
         key: Some(spelling.write(&upload.key)),
         initiated: Some(upload.initiated),
-        storage_class: Some(StorageClass::Standard),
+        storage_class: upload.class.shown(),
         owner: Some(owner(bucket_owner)),
         initiator: Some(initiator(&upload.initiator, &upload.initiator_arn)),
         checksum_type: upload.algorithm.as_ref().map(|_| kind(upload.composite)),

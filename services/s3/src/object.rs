@@ -8,7 +8,6 @@ use kernel::ServiceError;
 use s3_api::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
     Error as Failure, ObjectIdentifier, PutObjectInput, PutObjectOutput, ServerSideEncryption,
-    StorageClass,
 };
 
 use crate::Ctx;
@@ -16,14 +15,19 @@ use crate::acl::asked_of;
 use crate::admission::{Wish, admit};
 use crate::bucket::refuse;
 use crate::checksum::{self, algorithm_of};
+use crate::class::Class;
 use crate::error::{Error, Result};
 use crate::guard::Guard;
+use crate::lifecycle::expiration_of_object;
+use crate::lock::Bypass;
 use crate::settings::{OBJECT_TAGS_MAX, tags_from_header};
 use crate::sse::{self, show_sse};
 use crate::store::{
-    BUCKETS, Bytes, Condition, Headers, OBJECTS, Object, discard, discard_bytes, place,
+    BUCKETS, Bytes, Condition, Headers, Lock, OBJECTS, Object, Small, Version, discard,
 };
-use crate::upload::{Announced, receive};
+use crate::upload::{Announced, Room, receive};
+use crate::version::{self, Deleted, Found, Named, Salt, place, same_bucket};
+use crate::{tagging, tiering};
 
 /// AWS: "Object key naming guidelines".
 const KEY_BYTES_MAX: usize = 1024;
@@ -35,21 +39,28 @@ const DELETES_AT_ONCE: usize = 32;
 /// Members of the three operations that begin an object which cannot be honoured.
 macro_rules! refuse_unsupported {
     ($input:expr) => {
-        $crate::bucket::refuse(&[
-            ("x-amz-object-lock-mode", $input.object_lock_mode.is_some()),
-            ("x-amz-object-lock-retain-until-date", $input.object_lock_retain_until_date.is_some()),
-            ("x-amz-object-lock-legal-hold", $input.object_lock_legal_hold_status.is_some()),
-            (
-                "x-amz-object-lock-event-hold",
-                $input.object_lock_event_hold.is_some()
-                    || $input.object_lock_event_hold_duration_days.is_some()
-                    || $input.object_lock_event_hold_duration_years.is_some(),
-            ),
-        ])
-        .and_then(|()| $crate::object::check_kind($input.storage_class))
+        $crate::bucket::refuse(&[(
+            "x-amz-object-lock-event-hold",
+            $input.object_lock_event_hold.is_some()
+                || $input.object_lock_event_hold_duration_days.is_some()
+                || $input.object_lock_event_hold_duration_years.is_some(),
+        )])
     };
 }
 pub(crate) use refuse_unsupported;
+
+/// The lock that an input gives an object.
+macro_rules! lock_of {
+    ($ctx:expr, $input:expr) => {
+        $crate::lock::asked(
+            $input.object_lock_mode,
+            $input.object_lock_retain_until_date,
+            $input.object_lock_legal_hold_status,
+            $ctx.now(),
+        )
+    };
+}
+pub(crate) use lock_of;
 
 /// The headers that an input gives an object.
 macro_rules! headers_of {
@@ -67,11 +78,6 @@ macro_rules! headers_of {
     };
 }
 pub(crate) use headers_of;
-
-/// Refuses storage classes that are not kept here.
-pub(crate) fn check_kind(class: Option<StorageClass>) -> Result<()> {
-    refuse(&[("x-amz-storage-class", class.is_some_and(|class| class != StorageClass::Standard))])
-}
 
 /// Headers within their limits, without what only the transfer of the body is about.
 pub(crate) fn checked_headers(mut headers: Headers) -> Result<Headers> {
@@ -98,14 +104,6 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses versions, which no bucket keeps yet.
-pub(crate) fn check_version(version_id: &Option<String>) -> Result<()> {
-    match version_id.as_deref() {
-        None | Some("null" | "") => Ok(()),
-        Some(other) => Err(Error::argument("versionId", other, "Invalid version id specified")),
-    }
-}
-
 /// Writes an object, replacing the one with its key.
 ///
 /// AWS: PutObject.
@@ -115,6 +113,8 @@ pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObj
     refuse(&[("x-amz-write-offset-bytes", input.write_offset_bytes.is_some())])?;
     let headers = headers_of!(input)?;
     let tags = tags_from_header(input.tagging.as_deref())?;
+    let class = Class::asked(input.storage_class)?;
+    let lock = lock_of!(ctx, input)?;
     let condition = Condition::of(input.if_match.clone(), input.if_none_match.clone())?;
     let announced = Announced {
         md5: input.content_md5.clone(),
@@ -122,6 +122,15 @@ pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObj
         wanted: algorithm_of(input.checksum_algorithm)?,
         seal: None,
     };
+    let is_checked =
+        announced.md5.is_some() || !announced.sums.is_empty() || input.checksum_algorithm.is_some();
+    if lock != Lock::default() && !is_checked {
+        return Err(Error::InvalidRequest(
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with \
+             Object Lock parameters"
+                .to_owned(),
+        ));
+    }
     let wish = Wish::new("s3:PutObject", &input.bucket, &input.expected_bucket_owner);
     let bucket = admit(&ctx, wish.key(&input.key)).await?;
     let mut guard = Guard::of_writer(&ctx, &bucket, asked_of!(input, None))?;
@@ -135,21 +144,30 @@ pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObj
         condition.check(&input.key, old.as_ref())?;
     }
     let announced = Announced { seal: sse::seal(&ctx, key.as_ref()), ..announced };
-    let landed = receive(ctx.drivers.blobs.as_ref(), input.body.clone(), announced).await?;
+    let landed = receive(&ctx.drivers, input.body.clone(), announced, Room::Rows).await?;
+    let (etag, now) = (landed.etag(), ctx.now());
+    let (bytes, small) = landed.place.settle(&ctx, now);
     let object = Object {
         bucket: input.bucket,
         key: input.key,
         size: landed.size,
-        etag: landed.etag(),
-        bytes: Bytes::Whole(landed.blob),
-        modified: ctx.now(),
+        etag,
+        bytes,
+        modified: now,
         headers,
         tags,
         checksum: landed.sum,
         guard,
+        version: Version::default(),
+        class,
+        lock,
+        tiering: tiering::begun(class, now),
+        restore: None,
     };
-    store_object(&ctx, &bucket, &object, &condition).await?;
+    let object = store_object(&ctx, &bucket, (object, small), &condition).await?;
     let mut output = PutObjectOutput {
+        version_id: made_version(&object),
+        expiration: expiration_of_object(&ctx, &bucket, &object).await?,
         e_tag: Some(format!("\"{}\"", object.etag)),
         checksum_type: Some(object.checksum.kind()),
         server_side_encryption: Some(ServerSideEncryption::Aes256),
@@ -164,10 +182,14 @@ pub(crate) async fn put_object(ctx: Ctx, input: PutObjectInput) -> Result<PutObj
 pub(crate) async fn store_object(
     ctx: &Ctx,
     bucket: &crate::store::Bucket,
-    object: &Object,
+    (object, small): (Object, Option<Small>),
     condition: &Condition,
-) -> Result<()> {
-    let placed = ctx.store.write(|tx| place(tx, bucket, object, condition)).await;
+) -> Result<Object> {
+    let salt = Salt::new(ctx);
+    let placed = ctx
+        .store
+        .write(|tx| place(tx, bucket, object.clone(), small.as_ref(), (condition, salt)))
+        .await;
     if let (Err(_), Bytes::Whole(blob)) = (&placed, &object.bytes) {
         let now = ctx.now();
         ctx.store.write(|tx| discard(tx, blob.clone(), now)).await?;
@@ -175,43 +197,72 @@ pub(crate) async fn store_object(
     placed
 }
 
-/// Deletes an object; one that is not there is deleted already.
+/// The version that a write made, where it made one.
+pub(crate) fn made_version(object: &Object) -> Option<String> {
+    object.version.id.clone()
+}
+
+/// Deletes an object, which leaves a delete marker where its bucket keeps versions, or destroys the
+/// version that is named; what is not there is deleted already.
 ///
 /// AWS: DeleteObject.
 pub(crate) async fn delete_object(
     ctx: Ctx,
     input: DeleteObjectInput,
 ) -> Result<DeleteObjectOutput> {
-    check_version(&input.version_id)?;
+    let named = Named::parse(input.version_id.as_deref())?;
     refuse(&[("x-amz-mfa", input.mfa.is_some())])?;
-    let wish = Wish::new("s3:DeleteObject", &input.bucket, &input.expected_bucket_owner);
-    admit(&ctx, wish.key(&input.key)).await?;
-    let condition = Condition::of(input.if_match.clone(), None)?;
-    let now = ctx.now();
-    ctx.store
+    let action = tagging::action(&named, "s3:DeleteObject", "s3:DeleteObjectVersion");
+    let wish = Wish::new(action, &input.bucket, &input.expected_bucket_owner);
+    let bucket = admit(&ctx, wish.key(&input.key)).await?;
+    let (now, salt) = (ctx.now(), Salt::new(&ctx));
+    let deleted = ctx
+        .store
         .write(|tx| {
-            if !tx.contains(&BUCKETS, &input.bucket)? {
-                return Err(Error::NoSuchBucket(input.bucket.clone()));
+            let bucket = same_bucket(tx, &bucket)?;
+            let place = (input.bucket.as_str(), input.key.as_str());
+            let found = version::find(tx, place.0, place.1, &named)?;
+            check_deletion(&input, found.as_ref())?;
+            match (&named, found) {
+                (Named::Current, _) => version::delete(tx, &bucket, place.1, (now, salt)),
+                (Named::Null | Named::Id(..), Some(found)) => {
+                    let bypass = Bypass::of(input.bypass_governance_retention);
+                    version::destroy(tx, place, &found, (now, bypass))
+                }
+                (Named::Null | Named::Id(..), None) => {
+                    let version = input.version_id.clone();
+                    Ok(Deleted { version, marker: false })
+                }
             }
-            let key = (&input.bucket, &input.key);
-            let Some(old) = tx.get(&OBJECTS, key)? else {
-                return condition.check(&input.key, None);
-            };
-            condition.check(&input.key, Some(&old))?;
-            let other_time = input
-                .if_match_last_modified_time
-                .is_some_and(|time| time.as_secs() != old.modified.as_secs());
-            let size = u64::try_from(input.if_match_size.unwrap_or_default()).ok();
-            let other_size = input.if_match_size.is_some() && size != Some(old.size);
-            if other_time || other_size {
-                return Err(Error::PreconditionFailed("If-Match"));
-            }
-            discard_bytes(tx, &old.bytes, now)?;
-            tx.delete(&OBJECTS, key)?;
-            Ok(())
         })
         .await?;
-    Ok(DeleteObjectOutput::default())
+    Ok(DeleteObjectOutput {
+        delete_marker: deleted.marker.then_some(true),
+        version_id: deleted.version,
+        ..DeleteObjectOutput::default()
+    })
+}
+
+/// Refuses a deletion whose conditions do not hold.
+///
+/// AWS: "How to perform conditional deletes".
+fn check_deletion(input: &DeleteObjectInput, found: Option<&Found>) -> Result<()> {
+    let old = match found {
+        Some(Found::Current(object)) => Some(object),
+        Some(Found::Past(past)) => past.object(),
+        None => None,
+    };
+    let condition = Condition::of(input.if_match.clone(), None)?;
+    condition.check(&input.key, old)?;
+    let Some(old) = old else { return Ok(()) };
+    let time = input.if_match_last_modified_time;
+    let other_time = time.is_some_and(|time| time.as_secs() != old.modified.as_secs());
+    let size = u64::try_from(input.if_match_size.unwrap_or_default()).ok();
+    let other_size = input.if_match_size.is_some() && size != Some(old.size);
+    if other_time || other_size {
+        return Err(Error::PreconditionFailed("If-Match"));
+    }
+    Ok(())
 }
 
 /// Deletes up to a thousand objects, each as DeleteObject would.
@@ -240,6 +291,8 @@ pub(crate) async fn delete_objects(
             if_match: e_tag,
             if_match_last_modified_time: last_modified_time,
             if_match_size: size,
+            // A header that says no asks for no permission.
+            bypass_governance_retention: input.bypass_governance_retention.filter(|yes| *yes),
             ..DeleteObjectInput::default()
         };
         let client = ctx.client.clone();
@@ -251,10 +304,13 @@ pub(crate) async fn delete_objects(
     for (key, version_id, result) in results {
         match result {
             Ok(_) if quiet => {}
-            Ok(_) => output.deleted.push(DeletedObject {
+            Ok(deleted) => output.deleted.push(DeletedObject {
                 key: Some(key),
+                delete_marker: deleted.delete_marker,
+                delete_marker_version_id: deleted
+                    .version_id
+                    .filter(|_| deleted.delete_marker == Some(true)),
                 version_id,
-                ..DeletedObject::default()
             }),
             Err(error) => output.errors.push(failure(key, version_id, error)),
         }

@@ -3,8 +3,8 @@
 //! AWS: "Uploading and copying objects using multipart upload".
 
 use s3_api::{
-    ListPartsInput, ListPartsOutput, Part as Shown, ServerSideEncryption, StorageClass,
-    UploadPartInput, UploadPartOutput,
+    ListPartsInput, ListPartsOutput, Part as Shown, ServerSideEncryption, UploadPartInput,
+    UploadPartOutput,
 };
 
 use crate::Ctx;
@@ -12,11 +12,12 @@ use crate::admission::{Wish, admit};
 use crate::bucket::owner;
 use crate::checksum::{self, Sum, algorithm_of, by_name};
 use crate::error::{Error, Result};
+use crate::lifecycle::lifecycle_of;
 use crate::list::limit_of;
 use crate::multipart::{PARTS_MAX, find_upload, initiator};
 use crate::sse::{self, customer_of, show_sse};
 use crate::store::{PARTS, Part, UPLOADS, Upload, discard};
-use crate::upload::{Announced, Landed, receive};
+use crate::upload::{Announced, Landed, Room, receive};
 
 /// The number of a part within what S3 allows.
 pub(crate) fn check_number(number: i32) -> Result<u32> {
@@ -54,7 +55,7 @@ pub(crate) async fn upload_part(ctx: Ctx, input: UploadPartInput) -> Result<Uplo
     let key = sse::unlock(&ctx, &upload.guard.sse, place, customer.as_ref()).await?;
     let seal = sse::seal(&ctx, key.as_ref());
     let announced = Announced { md5: input.content_md5.clone(), sums, wanted: expected, seal };
-    let landed = receive(ctx.drivers.blobs.as_ref(), input.body.clone(), announced).await?;
+    let landed = receive(&ctx.drivers, input.body.clone(), announced, Room::Files).await?;
     let (etag, shown) = (landed.etag(), landed.sum.clone());
     store_part(&ctx, &upload, number, landed).await?;
     let mut output = UploadPartOutput {
@@ -79,7 +80,7 @@ pub(crate) async fn store_part(
     let part = Part {
         upload: upload.id.clone(),
         number,
-        blob: landed.blob,
+        blob: landed.place.into_blob()?,
         size: landed.size,
         etag,
         modified: now,
@@ -119,10 +120,14 @@ pub(crate) async fn list_parts(ctx: Ctx, input: ListPartsInput) -> Result<ListPa
     let marker = input.part_number_marker.unwrap_or(0);
     let after = (upload.id.clone(), u32::try_from(marker).unwrap_or(0));
     let limit = usize::try_from(max_parts).unwrap_or_default();
+    let lifecycle = lifecycle_of(&ctx, &bucket).await?;
+    let abort = lifecycle.as_ref().and_then(|rules| rules.abort(&upload.key, upload.initiated));
     let page =
         ctx.store.read(|tx| tx.scan_page_in(&PARTS, (&upload.id,), Some(&after), limit)).await?;
     let parts: Vec<Shown> = page.records.iter().map(shown).collect();
     Ok(ListPartsOutput {
+        abort_date: abort.map(|(time, _)| time),
+        abort_rule_id: abort.map(|(_, rule)| rule.to_owned()),
         bucket: Some(input.bucket),
         key: Some(input.key),
         part_number_marker: Some(marker),
@@ -132,7 +137,7 @@ pub(crate) async fn list_parts(ctx: Ctx, input: ListPartsInput) -> Result<ListPa
         parts,
         initiator: Some(initiator(&upload.initiator, &upload.initiator_arn)),
         owner: Some(owner(&bucket.owner)),
-        storage_class: Some(StorageClass::Standard),
+        storage_class: upload.class.shown(),
         checksum_type: upload.algorithm.as_ref().map(|_| match upload.composite {
             true => s3_api::ChecksumType::Composite,
             false => s3_api::ChecksumType::FullObject,

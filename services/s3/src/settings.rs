@@ -1,19 +1,16 @@
-//! What is set on a bucket: tags, public access block, object ownership, default encryption; and
-//! the tags of objects.
+//! What is set on a bucket: tags, public access block, object ownership, default encryption.
 
 use base::Tags;
 use s3_api::{
     BlockedEncryptionTypes, DeleteBucketEncryptionInput, DeleteBucketEncryptionOutput,
     DeleteBucketOwnershipControlsInput, DeleteBucketOwnershipControlsOutput,
-    DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeleteObjectTaggingInput,
-    DeleteObjectTaggingOutput, DeletePublicAccessBlockInput, DeletePublicAccessBlockOutput,
-    GetBucketEncryptionInput, GetBucketEncryptionOutput, GetBucketOwnershipControlsInput,
-    GetBucketOwnershipControlsOutput, GetBucketTaggingInput, GetBucketTaggingOutput,
-    GetObjectTaggingInput, GetObjectTaggingOutput, GetPublicAccessBlockInput,
-    GetPublicAccessBlockOutput, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
-    PublicAccessBlockConfiguration, PutBucketEncryptionInput, PutBucketEncryptionOutput,
-    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketTaggingInput,
-    PutBucketTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput,
+    DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeletePublicAccessBlockInput,
+    DeletePublicAccessBlockOutput, GetBucketEncryptionInput, GetBucketEncryptionOutput,
+    GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetBucketTaggingInput,
+    GetBucketTaggingOutput, GetPublicAccessBlockInput, GetPublicAccessBlockOutput, ObjectOwnership,
+    OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration,
+    PutBucketEncryptionInput, PutBucketEncryptionOutput, PutBucketOwnershipControlsInput,
+    PutBucketOwnershipControlsOutput, PutBucketTaggingInput, PutBucketTaggingOutput,
     PutPublicAccessBlockInput, PutPublicAccessBlockOutput, ServerSideEncryption,
     ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
     Tag,
@@ -24,8 +21,7 @@ use crate::acl::Acl;
 use crate::admission::{Wish, admit};
 use crate::bucket::refuse;
 use crate::error::{Error, Result};
-use crate::object::check_version;
-use crate::store::{BUCKETS, Bucket, Encryption, OBJECTS, Object, PublicAccessBlock};
+use crate::store::{BUCKETS, Bucket, Encryption, PublicAccessBlock};
 
 /// AWS: "Categorizing your objects using tags".
 pub(crate) const OBJECT_TAGS_MAX: usize = 10;
@@ -80,7 +76,7 @@ pub(crate) fn tags_from_header(text: Option<&str>) -> Result<Tags> {
     tags_from(&list, OBJECT_TAGS_MAX)
 }
 
-fn tag_list(tags: Tags) -> Vec<Tag> {
+pub(crate) fn tag_list(tags: Tags) -> Vec<Tag> {
     tags.into_iter().map(|(key, value)| Tag { key, value }).collect()
 }
 
@@ -367,58 +363,4 @@ pub(crate) async fn delete_bucket_encryption(
     let bucket = admit(&ctx, wish).await?;
     change(&ctx, &bucket, |bucket| bucket.encryption = Encryption::of_new_bucket()).await?;
     Ok(DeleteBucketEncryptionOutput {})
-}
-
-/// Tells an object's tags.
-///
-/// AWS: GetObjectTagging.
-pub(crate) async fn get_object_tagging(
-    ctx: Ctx,
-    input: GetObjectTaggingInput,
-) -> Result<GetObjectTaggingOutput> {
-    check_version(&input.version_id)?;
-    let wish = Wish::new("s3:GetObjectTagging", &input.bucket, &input.expected_bucket_owner);
-    admit(&ctx, wish.key(&input.key)).await?;
-    let object = ctx.store.read(|tx| tx.get(&OBJECTS, (&input.bucket, &input.key))).await?;
-    let object = object.ok_or_else(|| Error::NoSuchKey(input.key.clone()))?;
-    Ok(GetObjectTaggingOutput { version_id: None, tag_set: tag_list(object.tags) })
-}
-
-/// Sets an object's tags, all of them.
-///
-/// AWS: PutObjectTagging.
-pub(crate) async fn put_object_tagging(
-    ctx: Ctx,
-    input: PutObjectTaggingInput,
-) -> Result<PutObjectTaggingOutput> {
-    check_version(&input.version_id)?;
-    let wish = Wish::new("s3:PutObjectTagging", &input.bucket, &input.expected_bucket_owner);
-    admit(&ctx, wish.key(&input.key)).await?;
-    let tags = tags_from(&input.tagging.tag_set, OBJECT_TAGS_MAX)?;
-    retag(&ctx, &input.bucket, &input.key, &tags).await?;
-    Ok(PutObjectTaggingOutput::default())
-}
-
-/// Takes an object's tags away.
-///
-/// AWS: DeleteObjectTagging.
-pub(crate) async fn delete_object_tagging(
-    ctx: Ctx,
-    input: DeleteObjectTaggingInput,
-) -> Result<DeleteObjectTaggingOutput> {
-    check_version(&input.version_id)?;
-    let wish = Wish::new("s3:DeleteObjectTagging", &input.bucket, &input.expected_bucket_owner);
-    admit(&ctx, wish.key(&input.key)).await?;
-    retag(&ctx, &input.bucket, &input.key, &Tags::new()).await?;
-    Ok(DeleteObjectTaggingOutput::default())
-}
-
-async fn retag(ctx: &Ctx, bucket: &str, key: &str, tags: &Tags) -> Result<()> {
-    ctx.store
-        .write(|tx| {
-            let found = tx.get(&OBJECTS, (bucket, key))?;
-            let found = found.ok_or_else(|| Error::NoSuchKey(key.to_owned()))?;
-            Ok(tx.put(&OBJECTS, &Object { tags: tags.clone(), ..found })?)
-        })
-        .await
 }

@@ -1,9 +1,10 @@
 //! The way of bytes into a blob: counted, hashed and compared with what the client announced, and
 //! never whole in memory.
 
+use base::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use blob::{BlobId, Blobs, Writer};
+use blob::{BlobId, Writer};
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 use protocol::ByteStream;
@@ -12,11 +13,16 @@ use protocol::sigv4::{Checksum, ChecksumAlgorithm as Algorithm};
 use crate::checksum::{self, Sum};
 use crate::error::{Error, Result};
 use crate::sse::Seal;
+use crate::store::{Bytes, Small};
+use crate::{Ctx, Drivers};
 
 /// The largest object that one request may write, and the largest part.
 ///
 /// AWS: "Amazon S3 multipart upload limits".
 pub(crate) const SIZE_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Objects up to this size lie in rows of the store, so that a write costs one group commit; a file
+/// costs three syncs of its own.
+pub(crate) const SMALL_MAX: u64 = 32 * 1024;
 
 /// What is announced of a body.
 #[derive(Debug, Default)]
@@ -33,7 +39,7 @@ pub(crate) struct Announced {
 /// A body that arrived whole.
 #[derive(Debug)]
 pub(crate) struct Landed {
-    pub(crate) blob: BlobId,
+    pub(crate) place: Place,
     pub(crate) size: u64,
     pub(crate) md5: [u8; 16],
     /// The checksum that the client chose; CRC64NVME where it chose none.
@@ -42,6 +48,63 @@ pub(crate) struct Landed {
     pub(crate) wanted: Option<Sum>,
     /// CRC64NVME.
     pub(crate) crc64: Sum,
+}
+
+/// Where a body lies until a record names it.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Blob(BlobId),
+    /// In memory.
+    Small(Vec<u8>),
+}
+
+/// Whether small bodies stay out of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Small ones lie in rows.
+    Rows,
+    /// All lie in files.
+    Files,
+}
+
+/// What the seal of a small object's bytes is bound to.
+fn seal_of(id: &str) -> String {
+    format!("s3 small {id}")
+}
+
+/// The plain bytes of a small object.
+pub(crate) fn open_small(drivers: &Drivers, small: &Small) -> Result<Vec<u8>> {
+    let damaged = || {
+        let text = format!("the bytes of small object {} are damaged", small.id);
+        Error::Blob(std::io::Error::new(std::io::ErrorKind::InvalidData, text))
+    };
+    let sealed = STANDARD.decode(&small.sealed).map_err(|_| damaged())?;
+    drivers.cipher.open(&seal_of(&small.id), &sealed).map_err(|_| damaged())
+}
+
+impl Place {
+    /// The blob of a body that was to lie in a file.
+    pub(crate) fn into_blob(self) -> Result<BlobId> {
+        match self {
+            Self::Blob(blob) => Ok(blob),
+            Self::Small(_) => Err(Error::Blob(std::io::Error::other("a part has no file"))),
+        }
+    }
+
+    /// What an object's record says of these bytes, and the row that goes with it.
+    pub(crate) fn settle(self, ctx: &Ctx, now: Timestamp) -> (Bytes, Option<Small>) {
+        match self {
+            Self::Blob(blob) => (Bytes::Whole(blob), None),
+            Self::Small(plain) => {
+                let mut random = [0; 8];
+                ctx.random().fill(&mut random);
+                // Rows that are written together lie together.
+                let id = format!("{:012x}{}", now.as_millis(), hex(&random));
+                let sealed = STANDARD.encode(ctx.drivers.cipher.seal(&seal_of(&id), &plain));
+                (Bytes::Small(id.clone()), Some(Small { id, sealed }))
+            }
+        }
+    }
 }
 
 impl Landed {
@@ -66,9 +129,10 @@ struct Hashes {
 
 /// Reads `body` into a blob.
 pub(crate) async fn receive(
-    blobs: &dyn Blobs,
+    drivers: &Drivers,
     body: Option<ByteStream>,
     announced: Announced,
+    room: Room,
 ) -> Result<Landed> {
     let body = body.unwrap_or_default();
     let length = body.length().ok_or(Error::MissingContentLength)?;
@@ -94,28 +158,57 @@ pub(crate) async fn receive(
         size: 0,
         trailing: Vec::new(),
     };
-    let mut writer = blobs.create().await.map_err(Error::Blob)?;
-    let judged =
-        match copy(body, writer.as_mut(), &mut hashes, (length, announced.seal.as_ref())).await {
-            Ok(()) => judge(hashes, &announced, md5),
-            Err(error) => Err(error),
-        };
-    match judged {
+    let mut sink = if room == Room::Rows && length <= SMALL_MAX {
+        Sink::Memory(Vec::with_capacity(usize::try_from(length).unwrap_or_default()))
+    } else {
+        Sink::File(drivers.blobs.create().await.map_err(Error::Blob)?)
+    };
+    let judged = match copy(body, &mut sink, &mut hashes, (length, announced.seal.as_ref())).await {
+        Ok(()) => judge(hashes, &announced, md5),
+        Err(error) => Err(error),
+    };
+    let Judged { size, md5, sum, wanted, crc64 } = match judged {
+        Ok(judged) => judged,
         Err(error) => {
-            writer.abandon().await;
-            Err(error)
+            sink.abandon().await;
+            return Err(error);
         }
-        Ok(judged) => {
-            let blob = writer.finish().await.map_err(Error::Blob)?;
-            let Judged { size, md5, sum, wanted, crc64 } = judged;
-            Ok(Landed { blob, size, md5, sum, wanted, crc64 })
+    };
+    let place = match sink {
+        Sink::Memory(plain) => Place::Small(plain),
+        Sink::File(writer) => Place::Blob(writer.finish().await.map_err(Error::Blob)?),
+    };
+    Ok(Landed { place, size, md5, sum, wanted, crc64 })
+}
+
+/// Where a body goes while it arrives.
+enum Sink {
+    Memory(Vec<u8>),
+    File(Box<dyn Writer>),
+}
+
+impl Sink {
+    async fn write(&mut self, data: &[u8]) -> Result<()> {
+        match self {
+            Self::Memory(plain) => {
+                plain.extend_from_slice(data);
+                Ok(())
+            }
+            Self::File(writer) => writer.write(data).await.map_err(Error::Blob),
+        }
+    }
+
+    async fn abandon(self) {
+        match self {
+            Self::Memory(_) => {}
+            Self::File(writer) => writer.abandon().await,
         }
     }
 }
 
 async fn copy(
     body: ByteStream,
-    writer: &mut dyn Writer,
+    sink: &mut Sink,
     hashes: &mut Hashes,
     (length, seal): (u64, Option<&Seal>),
 ) -> Result<()> {
@@ -141,10 +234,9 @@ async fn copy(
         hashes.md5.update(&data);
         hashes.sums.iter_mut().for_each(|sum| sum.update(&data));
         match seal {
-            Some(seal) => writer.write(&seal.apply(offset, &data)?).await,
-            None => writer.write(&data).await,
-        }
-        .map_err(Error::Blob)?;
+            Some(seal) => sink.write(&seal.apply(offset, &data)?).await,
+            None => sink.write(&data).await,
+        }?;
     }
     if hashes.size == length { Ok(()) } else { Err(Error::IncompleteBody) }
 }

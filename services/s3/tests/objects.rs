@@ -156,7 +156,7 @@ async fn a_damaged_body_is_refused_and_nothing_changes() {
         ("content-md5", "short", "InvalidDigest"),
         ("x-amz-checksum-crc32", "AAAAAA==", "BadDigest"),
         ("x-amz-checksum-sha256", "nonsense", "InvalidRequest"),
-        ("x-amz-storage-class", "GLACIER", "NotImplemented"),
+        ("x-amz-storage-class", "OUTPOSTS", "InvalidStorageClass"),
         ("x-amz-server-side-encryption", "aws:kms", "NotImplemented"),
         ("x-amz-acl", "public-read", "AccessControlListNotSupported"),
     ] {
@@ -402,8 +402,11 @@ async fn bytes_survive_a_restart_and_go_after_their_object() {
     let cloud = Cloud::start(vec![service(folder.path())]).await;
     let root = cloud.root();
     root.call(create("things")).await.unwrap();
-    send(&root, "PUT", "/things/kept", &[], b"kept").await;
-    send(&root, "PUT", "/things/gone", &[], b"gone").await;
+    // Large enough to lie in files of their own.
+    let (kept, gone) = (vec![b'k'; 40_000], vec![b'g'; 40_000]);
+    send(&root, "PUT", "/things/kept", &[], &kept).await;
+    send(&root, "PUT", "/things/gone", &[], &gone).await;
+    send(&root, "PUT", "/things/small", &[], b"small").await;
     // What a crash leaves between landing and being referred to.
     let stray = folder.path().join("objects/ff").join(format!("{:030}ff", 0));
     std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
@@ -411,7 +414,9 @@ async fn bytes_survive_a_restart_and_go_after_their_object() {
     let cloud = cloud.restart(vec![service(folder.path())]).await;
     let root = cloud.root();
     let got = send(&root, "GET", "/things/kept", &[], b"").await;
-    assert_eq!(got.body().as_ref(), b"kept");
+    assert!(got.body().as_ref() == kept);
+    let got = send(&root, "GET", "/things/small", &[], b"").await;
+    assert_eq!(got.body().as_ref(), b"small");
     testkit::poll::until("the stray blob to go", || async { (!stray.exists()).then_some(()) })
         .await;
     assert_eq!(blobs_in(folder.path()), 2);

@@ -303,6 +303,23 @@ structure! {
 operation!(DeleteBucketEncryptionInput => DeleteBucketEncryptionOutput, "DeleteBucketEncryption");
 
 structure! {
+    /// What `DeleteBucketIntelligentTieringConfiguration` is asked with.
+    pub struct DeleteBucketIntelligentTieringConfigurationInput {
+        bucket: String = "Bucket", required;
+        id: String = "Id", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `DeleteBucketIntelligentTieringConfiguration` answers.
+    pub struct DeleteBucketIntelligentTieringConfigurationOutput {
+    }
+}
+
+operation!(DeleteBucketIntelligentTieringConfigurationInput => DeleteBucketIntelligentTieringConfigurationOutput, "DeleteBucketIntelligentTieringConfiguration");
+
+structure! {
     /// What `DeleteBucketInventoryConfiguration` is asked with.
     pub struct DeleteBucketInventoryConfigurationInput {
         bucket: String = "Bucket", required;
@@ -318,6 +335,22 @@ structure! {
 }
 
 operation!(DeleteBucketInventoryConfigurationInput => DeleteBucketInventoryConfigurationOutput, "DeleteBucketInventoryConfiguration");
+
+structure! {
+    /// What `DeleteBucketLifecycle` is asked with.
+    pub struct DeleteBucketLifecycleInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `DeleteBucketLifecycle` answers.
+    pub struct DeleteBucketLifecycleOutput {
+    }
+}
+
+operation!(DeleteBucketLifecycleInput => DeleteBucketLifecycleOutput, "DeleteBucketLifecycle");
 
 structure! {
     /// What `DeleteBucketOwnershipControls` is asked with.
@@ -541,6 +574,24 @@ structure! {
 operation!(GetBucketEncryptionInput => GetBucketEncryptionOutput, "GetBucketEncryption");
 
 structure! {
+    /// What `GetBucketIntelligentTieringConfiguration` is asked with.
+    pub struct GetBucketIntelligentTieringConfigurationInput {
+        bucket: String = "Bucket", required;
+        id: String = "Id", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketIntelligentTieringConfiguration` answers.
+    pub struct GetBucketIntelligentTieringConfigurationOutput {
+        intelligent_tiering_configuration: Option<IntelligentTieringConfiguration> = "IntelligentTieringConfiguration", optional;
+    }
+}
+
+operation!(GetBucketIntelligentTieringConfigurationInput => GetBucketIntelligentTieringConfigurationOutput, "GetBucketIntelligentTieringConfiguration");
+
+structure! {
     /// What `GetBucketInventoryConfiguration` is asked with.
     pub struct GetBucketInventoryConfigurationInput {
         bucket: String = "Bucket", required;
@@ -557,6 +608,24 @@ structure! {
 }
 
 operation!(GetBucketInventoryConfigurationInput => GetBucketInventoryConfigurationOutput, "GetBucketInventoryConfiguration");
+
+structure! {
+    /// What `GetBucketLifecycleConfiguration` is asked with.
+    pub struct GetBucketLifecycleConfigurationInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetBucketLifecycleConfiguration` answers.
+    pub struct GetBucketLifecycleConfigurationOutput {
+        rules: Vec<LifecycleRule> = "Rules", always;
+        transition_default_minimum_object_size: Option<TransitionDefaultMinimumObjectSize> = "TransitionDefaultMinimumObjectSize", optional;
+    }
+}
+
+operation!(GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput, "GetBucketLifecycleConfiguration");
 
 structure! {
     /// What `GetBucketLocation` is asked with.
@@ -873,6 +942,63 @@ structure! {
 operation!(GetObjectAttributesInput => GetObjectAttributesOutput, "GetObjectAttributes");
 
 structure! {
+    /// What `GetObjectLegalHold` is asked with.
+    pub struct GetObjectLegalHoldInput {
+        bucket: String = "Bucket", required;
+        key: String = "Key", required;
+        version_id: Option<String> = "VersionId", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetObjectLegalHold` answers.
+    pub struct GetObjectLegalHoldOutput {
+        legal_hold: Option<ObjectLockLegalHold> = "LegalHold", optional;
+    }
+}
+
+operation!(GetObjectLegalHoldInput => GetObjectLegalHoldOutput, "GetObjectLegalHold");
+
+structure! {
+    /// What `GetObjectLockConfiguration` is asked with.
+    pub struct GetObjectLockConfigurationInput {
+        bucket: String = "Bucket", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetObjectLockConfiguration` answers.
+    pub struct GetObjectLockConfigurationOutput {
+        object_lock_configuration: Option<ObjectLockConfiguration> = "ObjectLockConfiguration", optional;
+    }
+}
+
+operation!(GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput, "GetObjectLockConfiguration");
+
+structure! {
+    /// What `GetObjectRetention` is asked with.
+    pub struct GetObjectRetentionInput {
+        bucket: String = "Bucket", required;
+        key: String = "Key", required;
+        version_id: Option<String> = "VersionId", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `GetObjectRetention` answers.
+    pub struct GetObjectRetentionOutput {
+        retention: Option<ObjectLockRetention> = "Retention", optional;
+    }
+}
+
+operation!(GetObjectRetentionInput => GetObjectRetentionOutput, "GetObjectRetention");
+
+structure! {
     /// What `GetObjectTagging` is asked with.
     pub struct GetObjectTaggingInput {
         bucket: String = "Bucket", required;
@@ -1013,6 +1139,27 @@ structure! {
 operation!(HeadObjectInput => HeadObjectOutput, "HeadObject");
 
 structure! {
+    /// What `ListBucketIntelligentTieringConfigurations` is asked with.
+    pub struct ListBucketIntelligentTieringConfigurationsInput {
+        bucket: String = "Bucket", required;
+        continuation_token: Option<String> = "ContinuationToken", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `ListBucketIntelligentTieringConfigurations` answers.
+    pub struct ListBucketIntelligentTieringConfigurationsOutput {
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        continuation_token: Option<String> = "ContinuationToken", optional;
+        next_continuation_token: Option<String> = "NextContinuationToken", optional;
+        intelligent_tiering_configuration_list: Vec<IntelligentTieringConfiguration> = "IntelligentTieringConfigurationList", always;
+    }
+}
+
+operation!(ListBucketIntelligentTieringConfigurationsInput => ListBucketIntelligentTieringConfigurationsOutput, "ListBucketIntelligentTieringConfigurations");
+
+structure! {
     /// What `ListBucketInventoryConfigurations` is asked with.
     pub struct ListBucketInventoryConfigurationsInput {
         bucket: String = "Bucket", required;
@@ -1090,6 +1237,44 @@ structure! {
 }
 
 operation!(ListMultipartUploadsInput => ListMultipartUploadsOutput, "ListMultipartUploads");
+
+structure! {
+    /// What `ListObjectVersions` is asked with.
+    pub struct ListObjectVersionsInput {
+        bucket: String = "Bucket", required;
+        delimiter: Option<String> = "Delimiter", optional;
+        encoding_type: Option<EncodingType> = "EncodingType", optional;
+        key_marker: Option<String> = "KeyMarker", optional;
+        max_keys: Option<i32> = "MaxKeys", optional;
+        prefix: Option<String> = "Prefix", optional;
+        version_id_marker: Option<String> = "VersionIdMarker", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        optional_object_attributes: Vec<OptionalObjectAttributes> = "OptionalObjectAttributes", nonempty;
+    }
+}
+
+structure! {
+    /// What `ListObjectVersions` answers.
+    pub struct ListObjectVersionsOutput {
+        is_truncated: Option<bool> = "IsTruncated", optional;
+        key_marker: Option<String> = "KeyMarker", optional;
+        version_id_marker: Option<String> = "VersionIdMarker", optional;
+        next_key_marker: Option<String> = "NextKeyMarker", optional;
+        next_version_id_marker: Option<String> = "NextVersionIdMarker", optional;
+        versions: Vec<ObjectVersion> = "Versions", always;
+        delete_markers: Vec<DeleteMarkerEntry> = "DeleteMarkers", always;
+        name: Option<String> = "Name", optional;
+        prefix: Option<String> = "Prefix", optional;
+        delimiter: Option<String> = "Delimiter", optional;
+        max_keys: Option<i32> = "MaxKeys", optional;
+        common_prefixes: Vec<CommonPrefix> = "CommonPrefixes", always;
+        encoding_type: Option<EncodingType> = "EncodingType", optional;
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+    }
+}
+
+operation!(ListObjectVersionsInput => ListObjectVersionsOutput, "ListObjectVersions");
 
 structure! {
     /// What `ListObjects` is asked with.
@@ -1286,6 +1471,24 @@ structure! {
 operation!(PutBucketEncryptionInput => PutBucketEncryptionOutput, "PutBucketEncryption");
 
 structure! {
+    /// What `PutBucketIntelligentTieringConfiguration` is asked with.
+    pub struct PutBucketIntelligentTieringConfigurationInput {
+        bucket: String = "Bucket", required;
+        id: String = "Id", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+        intelligent_tiering_configuration: IntelligentTieringConfiguration = "IntelligentTieringConfiguration", required;
+    }
+}
+
+structure! {
+    /// What `PutBucketIntelligentTieringConfiguration` answers.
+    pub struct PutBucketIntelligentTieringConfigurationOutput {
+    }
+}
+
+operation!(PutBucketIntelligentTieringConfigurationInput => PutBucketIntelligentTieringConfigurationOutput, "PutBucketIntelligentTieringConfiguration");
+
+structure! {
     /// What `PutBucketInventoryConfiguration` is asked with.
     pub struct PutBucketInventoryConfigurationInput {
         bucket: String = "Bucket", required;
@@ -1302,6 +1505,26 @@ structure! {
 }
 
 operation!(PutBucketInventoryConfigurationInput => PutBucketInventoryConfigurationOutput, "PutBucketInventoryConfiguration");
+
+structure! {
+    /// What `PutBucketLifecycleConfiguration` is asked with.
+    pub struct PutBucketLifecycleConfigurationInput {
+        bucket: String = "Bucket", required;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        lifecycle_configuration: Option<BucketLifecycleConfiguration> = "LifecycleConfiguration", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+        transition_default_minimum_object_size: Option<TransitionDefaultMinimumObjectSize> = "TransitionDefaultMinimumObjectSize", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketLifecycleConfiguration` answers.
+    pub struct PutBucketLifecycleConfigurationOutput {
+        transition_default_minimum_object_size: Option<TransitionDefaultMinimumObjectSize> = "TransitionDefaultMinimumObjectSize", optional;
+    }
+}
+
+operation!(PutBucketLifecycleConfigurationInput => PutBucketLifecycleConfigurationOutput, "PutBucketLifecycleConfiguration");
 
 structure! {
     /// What `PutBucketLogging` is asked with.
@@ -1416,6 +1639,26 @@ structure! {
 }
 
 operation!(PutBucketTaggingInput => PutBucketTaggingOutput, "PutBucketTagging");
+
+structure! {
+    /// What `PutBucketVersioning` is asked with.
+    pub struct PutBucketVersioningInput {
+        bucket: String = "Bucket", required;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        mfa: Option<String> = "MFA", optional;
+        versioning_configuration: VersioningConfiguration = "VersioningConfiguration", required;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutBucketVersioning` answers.
+    pub struct PutBucketVersioningOutput {
+    }
+}
+
+operation!(PutBucketVersioningInput => PutBucketVersioningOutput, "PutBucketVersioning");
 
 structure! {
     /// What `PutBucketWebsite` is asked with.
@@ -1551,6 +1794,75 @@ structure! {
 operation!(PutObjectAclInput => PutObjectAclOutput, "PutObjectAcl");
 
 structure! {
+    /// What `PutObjectLegalHold` is asked with.
+    pub struct PutObjectLegalHoldInput {
+        bucket: String = "Bucket", required;
+        key: String = "Key", required;
+        legal_hold: Option<ObjectLockLegalHold> = "LegalHold", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        version_id: Option<String> = "VersionId", optional;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutObjectLegalHold` answers.
+    pub struct PutObjectLegalHoldOutput {
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+    }
+}
+
+operation!(PutObjectLegalHoldInput => PutObjectLegalHoldOutput, "PutObjectLegalHold");
+
+structure! {
+    /// What `PutObjectLockConfiguration` is asked with.
+    pub struct PutObjectLockConfigurationInput {
+        bucket: String = "Bucket", required;
+        object_lock_configuration: Option<ObjectLockConfiguration> = "ObjectLockConfiguration", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        token: Option<String> = "Token", optional;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutObjectLockConfiguration` answers.
+    pub struct PutObjectLockConfigurationOutput {
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+    }
+}
+
+operation!(PutObjectLockConfigurationInput => PutObjectLockConfigurationOutput, "PutObjectLockConfiguration");
+
+structure! {
+    /// What `PutObjectRetention` is asked with.
+    pub struct PutObjectRetentionInput {
+        bucket: String = "Bucket", required;
+        key: String = "Key", required;
+        retention: Option<ObjectLockRetention> = "Retention", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        version_id: Option<String> = "VersionId", optional;
+        bypass_governance_retention: Option<bool> = "BypassGovernanceRetention", optional;
+        content_md5: Option<String> = "ContentMD5", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `PutObjectRetention` answers.
+    pub struct PutObjectRetentionOutput {
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+    }
+}
+
+operation!(PutObjectRetentionInput => PutObjectRetentionOutput, "PutObjectRetention");
+
+structure! {
     /// What `PutObjectTagging` is asked with.
     pub struct PutObjectTaggingInput {
         bucket: String = "Bucket", required;
@@ -1591,6 +1903,29 @@ structure! {
 }
 
 operation!(PutPublicAccessBlockInput => PutPublicAccessBlockOutput, "PutPublicAccessBlock");
+
+structure! {
+    /// What `RestoreObject` is asked with.
+    pub struct RestoreObjectInput {
+        bucket: String = "Bucket", required;
+        key: String = "Key", required;
+        version_id: Option<String> = "VersionId", optional;
+        restore_request: Option<RestoreRequest> = "RestoreRequest", optional;
+        request_payer: Option<RequestPayer> = "RequestPayer", optional;
+        checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
+        expected_bucket_owner: Option<String> = "ExpectedBucketOwner", optional;
+    }
+}
+
+structure! {
+    /// What `RestoreObject` answers.
+    pub struct RestoreObjectOutput {
+        request_charged: Option<RequestCharged> = "RequestCharged", optional;
+        restore_output_path: Option<String> = "RestoreOutputPath", optional;
+    }
+}
+
+operation!(RestoreObjectInput => RestoreObjectOutput, "RestoreObject");
 
 structure! {
     /// What `UploadPart` is asked with.
@@ -1690,6 +2025,13 @@ structure! {
 operation!(UploadPartCopyInput => UploadPartCopyOutput, "UploadPartCopy");
 
 structure! {
+    /// AWS: AbortIncompleteMultipartUpload.
+    pub struct AbortIncompleteMultipartUpload {
+        days_after_initiation: Option<i32> = "DaysAfterInitiation", optional;
+    }
+}
+
+structure! {
     /// AWS: AccelerateConfiguration.
     pub struct AccelerateConfiguration {
         status: Option<BucketAccelerateStatus> = "Status", optional;
@@ -1760,6 +2102,13 @@ structure! {
     pub struct BucketInfo {
         data_redundancy: Option<DataRedundancy> = "DataRedundancy", optional;
         type_: Option<BucketType> = "Type", optional;
+    }
+}
+
+structure! {
+    /// AWS: BucketLifecycleConfiguration.
+    pub struct BucketLifecycleConfiguration {
+        rules: Vec<LifecycleRule> = "Rules", required;
     }
 }
 
@@ -1866,6 +2215,30 @@ structure! {
 }
 
 structure! {
+    /// AWS: CSVInput.
+    pub struct CSVInput {
+        file_header_info: Option<FileHeaderInfo> = "FileHeaderInfo", optional;
+        comments: Option<String> = "Comments", optional;
+        quote_escape_character: Option<String> = "QuoteEscapeCharacter", optional;
+        record_delimiter: Option<String> = "RecordDelimiter", optional;
+        field_delimiter: Option<String> = "FieldDelimiter", optional;
+        quote_character: Option<String> = "QuoteCharacter", optional;
+        allow_quoted_record_delimiter: Option<bool> = "AllowQuotedRecordDelimiter", optional;
+    }
+}
+
+structure! {
+    /// AWS: CSVOutput.
+    pub struct CSVOutput {
+        quote_fields: Option<QuoteFields> = "QuoteFields", optional;
+        quote_escape_character: Option<String> = "QuoteEscapeCharacter", optional;
+        record_delimiter: Option<String> = "RecordDelimiter", optional;
+        field_delimiter: Option<String> = "FieldDelimiter", optional;
+        quote_character: Option<String> = "QuoteCharacter", optional;
+    }
+}
+
+structure! {
     /// AWS: Checksum.
     pub struct Checksum {
         checksum_crc32: Option<String> = "ChecksumCRC32", optional;
@@ -1945,6 +2318,15 @@ structure! {
     }
 }
 
+enumeration! {
+    /// AWS: CompressionType.
+    pub enum CompressionType {
+        None = "NONE",
+        Gzip = "GZIP",
+        Bzip2 = "BZIP2",
+    }
+}
+
 structure! {
     /// AWS: Condition.
     pub struct Condition {
@@ -2009,10 +2391,31 @@ enumeration! {
 }
 
 structure! {
+    /// AWS: DefaultRetention.
+    pub struct DefaultRetention {
+        mode: Option<ObjectLockRetentionMode> = "Mode", optional;
+        days: Option<i32> = "Days", optional;
+        years: Option<i32> = "Years", optional;
+        default_event_hold: Option<EventHoldDuration> = "DefaultEventHold", optional;
+    }
+}
+
+structure! {
     /// AWS: Delete.
     pub struct Delete {
         objects: Vec<ObjectIdentifier> = "Objects", required;
         quiet: Option<bool> = "Quiet", optional;
+    }
+}
+
+structure! {
+    /// AWS: DeleteMarkerEntry.
+    pub struct DeleteMarkerEntry {
+        owner: Option<Owner> = "Owner", optional;
+        key: Option<String> = "Key", optional;
+        version_id: Option<String> = "VersionId", optional;
+        is_latest: Option<bool> = "IsLatest", optional;
+        last_modified: Option<Timestamp> = "LastModified", optional;
     }
 }
 
@@ -2030,6 +2433,15 @@ enumeration! {
     /// AWS: EncodingType.
     pub enum EncodingType {
         Url = "url",
+    }
+}
+
+structure! {
+    /// AWS: Encryption.
+    pub struct Encryption {
+        encryption_type: ServerSideEncryption = "EncryptionType", required;
+        kms_key_id: Option<String> = "KMSKeyId", optional;
+        kms_context: Option<String> = "KMSContext", optional;
     }
 }
 
@@ -2102,6 +2514,38 @@ structure! {
 }
 
 structure! {
+    /// AWS: EventHoldDuration.
+    pub struct EventHoldDuration {
+        days: Option<i32> = "Days", optional;
+        years: Option<i32> = "Years", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: ExpirationStatus.
+    pub enum ExpirationStatus {
+        Enabled = "Enabled",
+        Disabled = "Disabled",
+    }
+}
+
+enumeration! {
+    /// AWS: ExpressionType.
+    pub enum ExpressionType {
+        Sql = "SQL",
+    }
+}
+
+enumeration! {
+    /// AWS: FileHeaderInfo.
+    pub enum FileHeaderInfo {
+        Use = "USE",
+        Ignore = "IGNORE",
+        None = "NONE",
+    }
+}
+
+structure! {
     /// AWS: FilterRule.
     pub struct FilterRule {
         name: Option<FilterRuleName> = "Name", optional;
@@ -2126,6 +2570,13 @@ structure! {
         max_parts: Option<i32> = "MaxParts", optional;
         is_truncated: Option<bool> = "IsTruncated", optional;
         parts: Vec<ObjectPart> = "Parts", always;
+    }
+}
+
+structure! {
+    /// AWS: GlacierJobParameters.
+    pub struct GlacierJobParameters {
+        tier: Tier = "Tier", required;
     }
 }
 
@@ -2160,6 +2611,59 @@ structure! {
     pub struct Initiator {
         id: Option<String> = "ID", optional;
         display_name: Option<String> = "DisplayName", optional;
+    }
+}
+
+structure! {
+    /// AWS: InputSerialization.
+    pub struct InputSerialization {
+        csv: Option<CSVInput> = "CSV", optional;
+        compression_type: Option<CompressionType> = "CompressionType", optional;
+        json: Option<JSONInput> = "JSON", optional;
+        parquet: Option<ParquetInput> = "Parquet", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: IntelligentTieringAccessTier.
+    pub enum IntelligentTieringAccessTier {
+        ArchiveAccess = "ARCHIVE_ACCESS",
+        DeepArchiveAccess = "DEEP_ARCHIVE_ACCESS",
+    }
+}
+
+structure! {
+    /// AWS: IntelligentTieringAndOperator.
+    pub struct IntelligentTieringAndOperator {
+        prefix: Option<String> = "Prefix", optional;
+        tags: Vec<Tag> = "Tags", nonempty;
+    }
+}
+
+structure! {
+    /// AWS: IntelligentTieringConfiguration.
+    pub struct IntelligentTieringConfiguration {
+        id: String = "Id", required;
+        filter: Option<IntelligentTieringFilter> = "Filter", optional;
+        status: IntelligentTieringStatus = "Status", required;
+        tierings: Vec<Tiering> = "Tierings", required;
+    }
+}
+
+structure! {
+    /// AWS: IntelligentTieringFilter.
+    pub struct IntelligentTieringFilter {
+        prefix: Option<String> = "Prefix", optional;
+        tag: Option<Tag> = "Tag", optional;
+        and: Option<IntelligentTieringAndOperator> = "And", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: IntelligentTieringStatus.
+    pub enum IntelligentTieringStatus {
+        Enabled = "Enabled",
+        Disabled = "Disabled",
     }
 }
 
@@ -2267,12 +2771,79 @@ structure! {
 }
 
 structure! {
+    /// AWS: JSONInput.
+    pub struct JSONInput {
+        type_: Option<JSONType> = "Type", optional;
+    }
+}
+
+structure! {
+    /// AWS: JSONOutput.
+    pub struct JSONOutput {
+        record_delimiter: Option<String> = "RecordDelimiter", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: JSONType.
+    pub enum JSONType {
+        Document = "DOCUMENT",
+        Lines = "LINES",
+    }
+}
+
+structure! {
     /// AWS: LambdaFunctionConfiguration.
     pub struct LambdaFunctionConfiguration {
         id: Option<String> = "Id", optional;
         lambda_function_arn: String = "LambdaFunctionArn", required;
         events: Vec<Event> = "Events", required;
         filter: Option<NotificationConfigurationFilter> = "Filter", optional;
+    }
+}
+
+structure! {
+    /// AWS: LifecycleExpiration.
+    pub struct LifecycleExpiration {
+        date: Option<Timestamp> = "Date", optional;
+        days: Option<i32> = "Days", optional;
+        expired_object_delete_marker: Option<bool> = "ExpiredObjectDeleteMarker", optional;
+    }
+}
+
+structure! {
+    /// AWS: LifecycleRule.
+    pub struct LifecycleRule {
+        expiration: Option<LifecycleExpiration> = "Expiration", optional;
+        id: Option<String> = "ID", optional;
+        prefix: Option<String> = "Prefix", optional;
+        filter: Option<LifecycleRuleFilter> = "Filter", optional;
+        status: ExpirationStatus = "Status", required;
+        transitions: Vec<Transition> = "Transitions", nonempty;
+        noncurrent_version_transitions: Vec<NoncurrentVersionTransition> = "NoncurrentVersionTransitions", nonempty;
+        noncurrent_version_expiration: Option<NoncurrentVersionExpiration> = "NoncurrentVersionExpiration", optional;
+        abort_incomplete_multipart_upload: Option<AbortIncompleteMultipartUpload> = "AbortIncompleteMultipartUpload", optional;
+    }
+}
+
+structure! {
+    /// AWS: LifecycleRuleAndOperator.
+    pub struct LifecycleRuleAndOperator {
+        prefix: Option<String> = "Prefix", optional;
+        tags: Vec<Tag> = "Tags", nonempty;
+        object_size_greater_than: Option<i64> = "ObjectSizeGreaterThan", optional;
+        object_size_less_than: Option<i64> = "ObjectSizeLessThan", optional;
+    }
+}
+
+structure! {
+    /// AWS: LifecycleRuleFilter.
+    pub struct LifecycleRuleFilter {
+        prefix: Option<String> = "Prefix", optional;
+        tag: Option<Tag> = "Tag", optional;
+        object_size_greater_than: Option<i64> = "ObjectSizeGreaterThan", optional;
+        object_size_less_than: Option<i64> = "ObjectSizeLessThan", optional;
+        and: Option<LifecycleRuleAndOperator> = "And", optional;
     }
 }
 
@@ -2303,6 +2874,14 @@ structure! {
 }
 
 enumeration! {
+    /// AWS: MFADelete.
+    pub enum MFADelete {
+        Enabled = "Enabled",
+        Disabled = "Disabled",
+    }
+}
+
+enumeration! {
     /// AWS: MFADeleteStatus.
     pub enum MFADeleteStatus {
         Enabled = "Enabled",
@@ -2319,6 +2898,14 @@ enumeration! {
 }
 
 structure! {
+    /// AWS: MetadataEntry.
+    pub struct MetadataEntry {
+        name: Option<String> = "Name", optional;
+        value: Option<String> = "Value", optional;
+    }
+}
+
+structure! {
     /// AWS: MultipartUpload.
     pub struct MultipartUpload {
         upload_id: Option<String> = "UploadId", optional;
@@ -2330,6 +2917,23 @@ structure! {
         checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm", optional;
         checksum_type: Option<ChecksumType> = "ChecksumType", optional;
         version_id: Option<String> = "VersionId", optional;
+    }
+}
+
+structure! {
+    /// AWS: NoncurrentVersionExpiration.
+    pub struct NoncurrentVersionExpiration {
+        noncurrent_days: Option<i32> = "NoncurrentDays", optional;
+        newer_noncurrent_versions: Option<i32> = "NewerNoncurrentVersions", optional;
+    }
+}
+
+structure! {
+    /// AWS: NoncurrentVersionTransition.
+    pub struct NoncurrentVersionTransition {
+        noncurrent_days: Option<i32> = "NoncurrentDays", optional;
+        storage_class: Option<TransitionStorageClass> = "StorageClass", optional;
+        newer_noncurrent_versions: Option<i32> = "NewerNoncurrentVersions", optional;
     }
 }
 
@@ -2400,11 +3004,33 @@ structure! {
     }
 }
 
+structure! {
+    /// AWS: ObjectLockConfiguration.
+    pub struct ObjectLockConfiguration {
+        object_lock_enabled: Option<ObjectLockEnabled> = "ObjectLockEnabled", optional;
+        rule: Option<ObjectLockRule> = "Rule", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: ObjectLockEnabled.
+    pub enum ObjectLockEnabled {
+        Enabled = "Enabled",
+    }
+}
+
 enumeration! {
     /// AWS: ObjectLockEventHold.
     pub enum ObjectLockEventHold {
         On = "ON",
         Off = "OFF",
+    }
+}
+
+structure! {
+    /// AWS: ObjectLockLegalHold.
+    pub struct ObjectLockLegalHold {
+        status: Option<ObjectLockLegalHoldStatus> = "Status", optional;
     }
 }
 
@@ -2421,6 +3047,31 @@ enumeration! {
     pub enum ObjectLockMode {
         Governance = "GOVERNANCE",
         Compliance = "COMPLIANCE",
+    }
+}
+
+structure! {
+    /// AWS: ObjectLockRetention.
+    pub struct ObjectLockRetention {
+        mode: Option<ObjectLockRetentionMode> = "Mode", optional;
+        retain_until_date: Option<Timestamp> = "RetainUntilDate", optional;
+        event_hold: Option<ObjectLockEventHold> = "EventHold", optional;
+        event_hold_duration: Option<EventHoldDuration> = "EventHoldDuration", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: ObjectLockRetentionMode.
+    pub enum ObjectLockRetentionMode {
+        Governance = "GOVERNANCE",
+        Compliance = "COMPLIANCE",
+    }
+}
+
+structure! {
+    /// AWS: ObjectLockRule.
+    pub struct ObjectLockRule {
+        default_retention: Option<DefaultRetention> = "DefaultRetention", optional;
     }
 }
 
@@ -2472,10 +3123,49 @@ enumeration! {
     }
 }
 
+structure! {
+    /// AWS: ObjectVersion.
+    pub struct ObjectVersion {
+        e_tag: Option<String> = "ETag", optional;
+        checksum_algorithm: Vec<ChecksumAlgorithm> = "ChecksumAlgorithm", always;
+        checksum_type: Option<ChecksumType> = "ChecksumType", optional;
+        size: Option<i64> = "Size", optional;
+        storage_class: Option<ObjectVersionStorageClass> = "StorageClass", optional;
+        key: Option<String> = "Key", optional;
+        version_id: Option<String> = "VersionId", optional;
+        is_latest: Option<bool> = "IsLatest", optional;
+        last_modified: Option<Timestamp> = "LastModified", optional;
+        owner: Option<Owner> = "Owner", optional;
+        restore_status: Option<RestoreStatus> = "RestoreStatus", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: ObjectVersionStorageClass.
+    pub enum ObjectVersionStorageClass {
+        Standard = "STANDARD",
+    }
+}
+
 enumeration! {
     /// AWS: OptionalObjectAttributes.
     pub enum OptionalObjectAttributes {
         RestoreStatus = "RestoreStatus",
+    }
+}
+
+structure! {
+    /// AWS: OutputLocation.
+    pub struct OutputLocation {
+        s3: Option<S3Location> = "S3", optional;
+    }
+}
+
+structure! {
+    /// AWS: OutputSerialization.
+    pub struct OutputSerialization {
+        csv: Option<CSVOutput> = "CSV", optional;
+        json: Option<JSONOutput> = "JSON", optional;
     }
 }
 
@@ -2498,6 +3188,12 @@ structure! {
     /// AWS: OwnershipControlsRule.
     pub struct OwnershipControlsRule {
         object_ownership: ObjectOwnership = "ObjectOwnership", required;
+    }
+}
+
+structure! {
+    /// AWS: ParquetInput.
+    pub struct ParquetInput {
     }
 }
 
@@ -2590,6 +3286,14 @@ structure! {
     }
 }
 
+enumeration! {
+    /// AWS: QuoteFields.
+    pub enum QuoteFields {
+        Always = "ALWAYS",
+        Asneeded = "ASNEEDED",
+    }
+}
+
 structure! {
     /// AWS: Redirect.
     pub struct Redirect {
@@ -2642,6 +3346,26 @@ structure! {
 }
 
 structure! {
+    /// AWS: RestoreRequest.
+    pub struct RestoreRequest {
+        days: Option<i32> = "Days", optional;
+        glacier_job_parameters: Option<GlacierJobParameters> = "GlacierJobParameters", optional;
+        type_: Option<RestoreRequestType> = "Type", optional;
+        tier: Option<Tier> = "Tier", optional;
+        description: Option<String> = "Description", optional;
+        select_parameters: Option<SelectParameters> = "SelectParameters", optional;
+        output_location: Option<OutputLocation> = "OutputLocation", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: RestoreRequestType.
+    pub enum RestoreRequestType {
+        Select = "SELECT",
+    }
+}
+
+structure! {
     /// AWS: RestoreStatus.
     pub struct RestoreStatus {
         is_restore_in_progress: Option<bool> = "IsRestoreInProgress", optional;
@@ -2665,6 +3389,20 @@ structure! {
 }
 
 structure! {
+    /// AWS: S3Location.
+    pub struct S3Location {
+        bucket_name: String = "BucketName", required;
+        prefix: String = "Prefix", required;
+        encryption: Option<Encryption> = "Encryption", optional;
+        canned_acl: Option<ObjectCannedACL> = "CannedACL", optional;
+        access_control_list: Vec<Grant> = "AccessControlList", nonempty;
+        tagging: Option<Tagging> = "Tagging", optional;
+        user_metadata: Vec<MetadataEntry> = "UserMetadata", nonempty;
+        storage_class: Option<StorageClass> = "StorageClass", optional;
+    }
+}
+
+structure! {
     /// AWS: SSEKMS.
     pub struct SSEKMS {
         key_id: String = "KeyId", required;
@@ -2674,6 +3412,16 @@ structure! {
 structure! {
     /// AWS: SSES3.
     pub struct SSES3 {
+    }
+}
+
+structure! {
+    /// AWS: SelectParameters.
+    pub struct SelectParameters {
+        input_serialization: InputSerialization = "InputSerialization", required;
+        expression_type: ExpressionType = "ExpressionType", required;
+        expression: String = "Expression", required;
+        output_serialization: OutputSerialization = "OutputSerialization", required;
     }
 }
 
@@ -2778,6 +3526,23 @@ structure! {
     }
 }
 
+enumeration! {
+    /// AWS: Tier.
+    pub enum Tier {
+        Standard = "Standard",
+        Bulk = "Bulk",
+        Expedited = "Expedited",
+    }
+}
+
+structure! {
+    /// AWS: Tiering.
+    pub struct Tiering {
+        days: i32 = "Days", required;
+        access_tier: IntelligentTieringAccessTier = "AccessTier", required;
+    }
+}
+
 structure! {
     /// AWS: TopicConfiguration.
     pub struct TopicConfiguration {
@@ -2788,12 +3553,49 @@ structure! {
     }
 }
 
+structure! {
+    /// AWS: Transition.
+    pub struct Transition {
+        date: Option<Timestamp> = "Date", optional;
+        days: Option<i32> = "Days", optional;
+        storage_class: Option<TransitionStorageClass> = "StorageClass", optional;
+    }
+}
+
+enumeration! {
+    /// AWS: TransitionDefaultMinimumObjectSize.
+    pub enum TransitionDefaultMinimumObjectSize {
+        VariesByStorageClass = "varies_by_storage_class",
+        AllStorageClasses128k = "all_storage_classes_128K",
+    }
+}
+
+enumeration! {
+    /// AWS: TransitionStorageClass.
+    pub enum TransitionStorageClass {
+        Glacier = "GLACIER",
+        StandardIa = "STANDARD_IA",
+        OnezoneIa = "ONEZONE_IA",
+        IntelligentTiering = "INTELLIGENT_TIERING",
+        DeepArchive = "DEEP_ARCHIVE",
+        GlacierIr = "GLACIER_IR",
+    }
+}
+
 enumeration! {
     /// AWS: Type.
     pub enum Type {
         CanonicalUser = "CanonicalUser",
         AmazonCustomerByEmail = "AmazonCustomerByEmail",
         Group = "Group",
+    }
+}
+
+structure! {
+    /// AWS: VersioningConfiguration.
+    pub struct VersioningConfiguration {
+        mfa_delete: Option<MFADelete> = "MFADelete", optional;
+        status: Option<BucketVersioningStatus> = "Status", optional;
     }
 }
 
@@ -2818,6 +3620,7 @@ pub mod error {
     pub const NO_SUCH_BUCKET: &str = "NoSuchBucket";
     pub const NO_SUCH_KEY: &str = "NoSuchKey";
     pub const NO_SUCH_UPLOAD: &str = "NoSuchUpload";
+    pub const OBJECT_ALREADY_IN_ACTIVE_TIER_ERROR: &str = "ObjectAlreadyInActiveTierError";
     pub const OBJECT_NOT_IN_ACTIVE_TIER_ERROR: &str = "ObjectNotInActiveTierError";
     pub const TOO_MANY_PARTS: &str = "TooManyParts";
 }
