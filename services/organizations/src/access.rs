@@ -149,7 +149,7 @@ pub(crate) async fn subject(ctx: Ctx, asked: Asked) -> std::result::Result<Subje
                 };
                 let id = organization.as_ref().map_or("o-*", |found| found.id.as_str());
                 let kind = match (head.strip_suffix(":target"), rest) {
-                    (None, _) => return Ok(named(tx, head, id, rest)?),
+                    (None, _) => return named(tx, head, id, rest),
                     (Some(head), rest) => (head, kind_of(rest)),
                 };
                 Ok::<_, store::Error>(format!("{}:{}/{id}/{rest}", kind.0, kind.1))

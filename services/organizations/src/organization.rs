@@ -30,7 +30,7 @@ impl Organization {
     fn view(&self, email: &str) -> api::Organization {
         let account = |id: &AccountId| self.arn_of("account", id.as_str());
         // AWS lists one type here, whatever is enabled: see ListRoots for the truth.
-        let types = self.all_features.then(|| PolicyTypeSummary {
+        let types = self.all_features.then_some(PolicyTypeSummary {
             type_: Some(api::PolicyType::ServiceControlPolicy),
             status: Some(PolicyTypeStatus::Enabled),
         });

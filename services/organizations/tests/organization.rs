@@ -1,6 +1,5 @@
 //! Organizations over HTTP, in a region whose principals IAM itself keeps.
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
-#![expect(clippy::indexing_slicing, reason = "a test ends where something is missing")]
 
 use std::sync::{Arc, Mutex};
 

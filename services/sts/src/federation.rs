@@ -135,19 +135,9 @@ pub(crate) async fn assume_role_with_web_identity(
         .map(|(key, value)| sts_api::Tag { key: key.clone(), value: value.clone() })
         .collect();
     let tags = SessionTags::of(&tags, &claims.transitive, &facts)?;
-    let mut context = Context::of(&Principal::Federated { provider: provider.arn.clone() });
-    let mut keys = tags.keys();
-    keys.extend(facts.keys.clone());
-    keys.push(("sts:RoleSessionName".to_owned(), vec![input.role_session_name.clone()]));
-    keys.extend(
-        claims.source_identity.iter().map(|s| ("sts:SourceIdentity".to_owned(), vec![s.clone()])),
-    );
-    for (key, values) in &keys {
-        match values.as_slice() {
-            [value] => context.set(key, value.as_str()),
-            many => context.set_all(key, many.iter().map(String::as_str)),
-        }
-    }
+    let name = &input.role_session_name;
+    let identity = claims.source_identity.as_deref();
+    let context = federated_context(&provider.arn, &tags, &facts, name, identity);
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     if !tags.all.is_empty() {
         actions.push("sts:TagSession");
@@ -180,6 +170,29 @@ pub(crate) async fn assume_role_with_web_identity(
         source_identity: claims.source_identity,
         ..AssumeRoleWithWebIdentityOutput::default()
     })
+}
+
+/// The condition keys of a call by whom `provider` vouches for.
+fn federated_context(
+    provider: &str,
+    tags: &SessionTags,
+    facts: &kernel::session::SessionFacts,
+    session: &str,
+    source_identity: Option<&str>,
+) -> Context {
+    let mut context = Context::of(&Principal::Federated { provider: provider.to_owned() });
+    let mut keys = tags.keys();
+    keys.extend(facts.keys.clone());
+    keys.push(("sts:RoleSessionName".to_owned(), vec![session.to_owned()]));
+    let identity = source_identity.map(|name| vec![name.to_owned()]);
+    keys.extend(identity.map(|values| ("sts:SourceIdentity".to_owned(), values)));
+    for (key, values) in &keys {
+        match values.as_slice() {
+            [value] => context.set(key, value.as_str()),
+            many => context.set_all(key, many.iter().map(String::as_str)),
+        }
+    }
+    context
 }
 
 /// Whether the role's trust policy lets in whom `provider` vouches for.

@@ -68,7 +68,7 @@ pub(crate) fn verify(access_key_id: &str, secret: &str, text: &str, signature: &
 const SIGNATURE_CHARS_MAX: usize = 144;
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() > SIGNATURE_CHARS_MAX || text.len() % 2 != 0 || !text.is_ascii() {
+    if text.len() > SIGNATURE_CHARS_MAX || !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
     let pairs = text.as_bytes().chunks_exact(2);

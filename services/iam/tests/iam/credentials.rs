@@ -23,8 +23,9 @@ fn code(seed: &[u8], secs: i64) -> String {
         .collect();
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
     let tag = aws_lc_rs::hmac::sign(&key, &(secs / 30).to_be_bytes());
-    let at = usize::from(tag.as_ref()[19] & 15);
-    let number = u32::from_be_bytes(tag.as_ref()[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    let at = usize::from(tag.as_ref().last().unwrap() & 15);
+    let part = tag.as_ref().get(at..at + 4).unwrap();
+    let number = u32::from_be_bytes(part.try_into().unwrap()) & 0x7fff_ffff;
     format!("{:06}", number % 1_000_000)
 }
 
@@ -342,7 +343,7 @@ fn ssh_key() -> String {
         [length.as_slice(), bytes].concat()
     };
     let modulus: Vec<u8> =
-        [0, 0xc5].into_iter().chain((0..255).map(|n| (n as u8).wrapping_mul(37) | 1)).collect();
+        [0, 0xc5].into_iter().chain((0..255u8).map(|n| n.wrapping_mul(37) | 1)).collect();
     let blob = [field(b"ssh-rsa"), field(&[1, 0, 1]), field(&modulus)].concat();
     let text = base64::engine::general_purpose::STANDARD.encode(blob);
     format!("ssh-rsa {text} ann@example.com")
