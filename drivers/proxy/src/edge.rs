@@ -58,10 +58,8 @@ impl Edge {
         version: Option<rustls::ProtocolVersion>,
         suite: Option<rustls::SupportedCipherSuite>,
     ) {
-        let version = match version {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            _ => "TLSv1.2",
-        };
+        let newest = version == Some(rustls::ProtocolVersion::TLSv1_3);
+        let version = if newest { "TLSv1.3" } else { "TLSv1.2" };
         // A connection has one handshake.
         let _ = self.agreed.set((version, suite.map_or("", crate::tls::suite_name)));
     }

@@ -87,11 +87,9 @@ fn included(found: &Certificate, filters: Option<&Filters>) -> bool {
     };
     let has_extended = |wanted: &ExtendedKeyUsageName| {
         let names = facts.map(|it| it.extended_key_usages.as_slice()).unwrap_or_default();
-        match wanted {
-            ExtendedKeyUsageName::Any => true,
-            ExtendedKeyUsageName::None => names.is_empty(),
-            wanted => names.iter().any(|(name, _)| *name == wanted.to_string()),
-        }
+        let is_any = *wanted == ExtendedKeyUsageName::Any;
+        let is_none = *wanted == ExtendedKeyUsageName::None && names.is_empty();
+        is_any || is_none || names.iter().any(|(name, _)| *name == wanted.to_string())
     };
     let exported = filters.export_option;
     kind_fits

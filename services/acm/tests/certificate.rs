@@ -403,8 +403,9 @@ async fn requests_that_cannot_be_met_are_refused() {
     }
     let private = RequestCertificateInput {
         certificate_authority_arn: Some(format!(
-            "arn:aws:acm-pca:ap-northeast-2:{}:certificate-authority/01234567-89ab-cdef-0123-456789abcdef",
-            testkit::ACCOUNT
+            "arn:aws:acm-pca:ap-northeast-2:{}:certificate-authority/{}",
+            testkit::ACCOUNT,
+            "01234567-89ab-cdef-0123-456789abcdef"
         )),
         ..wanted("a.example")
     };
@@ -456,8 +457,9 @@ async fn requests_that_cannot_be_met_are_refused() {
             .contains(&region.code(missing).await.as_str())
     );
     let wrong = DescribeCertificateInput { certificate_arn: arn.replace(":acm:", ":iam:") };
-    assert!(["InvalidArnException", "ValidationException"]
-        .contains(&region.code(wrong).await.as_str()));
+    assert!(
+        ["InvalidArnException", "ValidationException"].contains(&region.code(wrong).await.as_str())
+    );
 }
 
 #[tokio::test]
