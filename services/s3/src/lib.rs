@@ -65,6 +65,7 @@ pub struct Drivers {
 pub(crate) type Ctx = kernel::Ctx<Drivers>;
 
 /// The service's table.
+#[expect(clippy::too_many_lines, reason = "one line an operation")]
 pub fn service(drivers: Drivers) -> Service<Drivers> {
     sharing_operations(Service::with(s3_api::SERVICE, Arc::new(drivers)))
         .access(access::RULES)

@@ -153,8 +153,7 @@ fn check_together(rule: &Rule) -> Result<()> {
     let by_date = rule.transitions.iter().filter(|t| t.date.is_some()).count();
     let expires_by_date = rule.expiration.as_ref().is_some_and(|e| e.date.is_some());
     let expires_by_days = rule.expiration.as_ref().is_some_and(|e| e.days.is_some());
-    let mixed = by_date != 0 && by_date != rule.transitions.len()
-        || by_date != 0 && expires_by_days
+    let mixed = by_date != 0 && (by_date != rule.transitions.len() || expires_by_days)
         || expires_by_date && by_date != rule.transitions.len();
     if mixed {
         let text = "Found mixed 'Date' and 'Days' based Expiration and Transition actions in \

@@ -91,6 +91,7 @@ impl Named {
 
 /// What a name leads to.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, most are objects")]
 pub(crate) enum Found {
     /// The current object.
     Current(Object),

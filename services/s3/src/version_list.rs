@@ -24,6 +24,7 @@ use crate::version::{self, Found, Named};
 const STRIDE: usize = 128;
 
 /// A version as it comes up.
+#[expect(clippy::large_enum_variant, reason = "few live at a time, most are objects")]
 enum Entry {
     Current(Object),
     Past(Past),

@@ -5,6 +5,8 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "the test runs itself again as the process that it kills"
 )]
 

@@ -1,5 +1,12 @@
 //! Lifecycle rules, storage classes and the archive, on the manual clock.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a test ends at the first surprise"
+)]
+
 mod region;
 
 use std::time::Duration;

@@ -1,5 +1,12 @@
 //! Versions, delete markers and locks over HTTP.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a test ends at the first surprise"
+)]
+
 mod region;
 
 use region::{Fixture, create, get, header, put, send, start, text, versioned, versioning};

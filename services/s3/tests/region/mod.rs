@@ -1,5 +1,5 @@
 //! A region with S3 in it, and plain requests to it.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
 
 use std::sync::Arc;
 
