@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use kernel::audit::RECORDS;
 use kernel::{Client, Next, ServiceError, TaskError};
-use s3_api::{ObjectCannedACL, PutObjectInput};
+use s3_api::PutObjectInput;
 use serde_json::{Value as Json, json};
 use store::{Scope, ScopedStore};
 
@@ -200,7 +200,6 @@ impl Site<'_> {
         let input = PutObjectInput {
             bucket: bucket.to_owned(),
             key: object.to_owned(),
-            acl: Some(ObjectCannedACL::BucketOwnerFullControl),
             content_type: Some("application/json".to_owned()),
             content_encoding: Some("gzip".to_owned()),
             body: Some(Bytes::from(body).into()),

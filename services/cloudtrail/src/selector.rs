@@ -249,14 +249,15 @@ fn read_advanced(given: &[AdvancedEventSelector]) -> Result<Vec<Advanced>> {
 fn read_advanced_one(given: &AdvancedEventSelector) -> Result<Advanced> {
     let category = given.field_selectors.iter().find(|it| it.field == "eventCategory");
     let category = category.map(|it| it.equals.as_slice());
-    let known: &[&str] = match category {
-        Some([one]) if one == "Management" => &MANAGEMENT_FIELDS,
-        Some([one]) if one == "Data" => &DATA_FIELDS,
-        _ => {
-            return Err(refuse(
-                "An advanced selector must have eventCategory equal to Management or Data.",
-            ));
-        }
+    let is_of = |name: &str| category.is_some_and(|values| values == [name]);
+    let known: &[&str] = if is_of("Management") {
+        &MANAGEMENT_FIELDS
+    } else if is_of("Data") {
+        &DATA_FIELDS
+    } else {
+        return Err(refuse(
+            "An advanced selector must have eventCategory equal to Management or Data.",
+        ));
     };
     let is_data = known.contains(&"resources.type");
     let mut fields = Vec::new();

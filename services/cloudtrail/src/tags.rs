@@ -45,9 +45,9 @@ fn tagged(tx: &ReadTx<'_>, ctx: &Ctx, id: &str) -> Result<Trail> {
     if !id.contains(":trail/") {
         return Err(Error::ResourceTypeNotSupported(id.to_owned()));
     }
-    let name = name_of(ctx, id).map_err(|error| match error {
-        Error::TrailNotFound(..) => Error::ResourceNotFound(id.to_owned()),
-        other => other,
+    let name = name_of(ctx, id).map_err(|error| {
+        let elsewhere = matches!(error, Error::TrailNotFound(..));
+        if elsewhere { Error::ResourceNotFound(id.to_owned()) } else { error }
     })?;
     tx.get(&TRAILS, &name)?.ok_or_else(|| Error::ResourceNotFound(id.to_owned()))
 }

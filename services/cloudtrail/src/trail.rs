@@ -10,7 +10,7 @@ use cloudtrail_api::{
     TrailInfo, UpdateTrailInput, UpdateTrailOutput,
 };
 use kernel::Client;
-use s3_api::{GetBucketAclInput, ObjectCannedACL, PutObjectInput};
+use s3_api::{GetBucketAclInput, PutObjectInput};
 
 use crate::error::{Error, Result};
 use crate::store::{Basic, Outcome, Selectors, TRAILS, Trail, check_name, find};
@@ -177,6 +177,9 @@ pub(crate) fn writer(kernel: &std::sync::Arc<kernel::Kernel>, trail: &Trail) -> 
     let keys = BTreeMap::from([
         ("aws:SourceArn".to_owned(), trail.arn.clone()),
         ("aws:SourceAccount".to_owned(), account.to_string()),
+        // Files are written into the bucket owner's own account, so the owner controls them
+        // without a list that says so; the policy's condition on it is met.
+        ("s3:x-amz-acl".to_owned(), "bucket-owner-full-control".to_owned()),
     ]);
     Ok(kernel.principal_client(&account, PRINCIPAL, keys))
 }
@@ -196,7 +199,6 @@ async fn require_bucket(ctx: &Ctx, trail: &Trail) -> Result<()> {
     let write = PutObjectInput {
         bucket,
         key: format!("{prefix}AWSLogs/{}/CloudTrail/", ctx.account),
-        acl: Some(ObjectCannedACL::BucketOwnerFullControl),
         body: Some(Bytes::new().into()),
         ..PutObjectInput::default()
     };
@@ -290,12 +292,16 @@ pub(crate) async fn describe_trails(
 ) -> Result<DescribeTrailsOutput> {
     // A region has no shadows of other regions' trails, so there are none to include.
     let all = ctx.store.read(|tx| tx.scan(&TRAILS, ())).await?;
-    let names: Result<Vec<String>> =
-        input.trail_name_list.iter().map(|name| crate::store::name_of(&ctx, name)).collect();
-    let names = match names {
-        Err(Error::TrailNotFound(..)) => vec![String::new()],
-        names => names?,
-    };
+    let mut names = Vec::new();
+    for given in &input.trail_name_list {
+        // An ARN of elsewhere names no trail of here; it is left out as well.
+        let elsewhere = |error: &Error| matches!(error, Error::TrailNotFound(..));
+        match crate::store::name_of(&ctx, given) {
+            Err(error) if elsewhere(&error) => names.push(String::new()),
+            Err(error) => return Err(error),
+            Ok(name) => names.push(name),
+        }
+    }
     let asked = |trail: &&Trail| names.is_empty() || names.contains(&trail.name);
     let trail_list = all.iter().filter(asked).map(|trail| to_wire(&ctx, trail)).collect();
     Ok(DescribeTrailsOutput { trail_list })
