@@ -278,7 +278,7 @@ pub(crate) fn remove_listener(tx: &mut WriteTx<'_>, arn: &Arn) -> Result<()> {
     for rule in tx.scan(&RULES, StartsWith(&rules_of(&arn.to_string())))? {
         tx.delete(&RULES, rule.arn.to_string())?;
     }
-    if let Some(listener) = tx.get(&LISTENERS, &arn.to_string())? {
+    if let Some(listener) = tx.get(&LISTENERS, arn.to_string())? {
         certificate::note_uses(tx, &listener, None)?;
         tx.delete(&LISTENERS, arn.to_string())?;
     }
