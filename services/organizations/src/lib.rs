@@ -14,6 +14,7 @@ mod listing;
 mod membership;
 mod organization;
 mod policy;
+mod policy_type;
 mod service_access;
 mod store;
 mod tag;
@@ -64,8 +65,8 @@ fn operations(service: Service) -> Service {
         .operation(policy::list_targets_for_policy)
         .operation(policy::attach_policy)
         .operation(policy::detach_policy)
-        .operation(policy::enable_policy_type)
-        .operation(policy::disable_policy_type)
+        .operation(policy_type::enable_policy_type)
+        .operation(policy_type::disable_policy_type)
         .operation(effective::describe_effective_policy)
         .operation(handshake::invite_account_to_organization)
         .operation(handshake::accept_handshake)

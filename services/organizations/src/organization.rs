@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::handshake;
 use crate::ids::{self, FULL_ACCESS};
 use crate::membership::SCP;
-use crate::policy;
+use crate::policy_type;
 use crate::store::{
     CREATIONS, CREATIONS_OF, HANDSHAKES, HANDSHAKES_OF, Handshake, MEMBERS, MEMBERS_OF, Member,
     ORGANIZATIONS, Organization, POLICIES_OF, State, UNITS_OF,
@@ -209,7 +209,7 @@ pub(crate) fn finish_all_features(tx: &mut WriteTx<'_>, organization: &Organizat
     let mut organization = organization.clone();
     organization.all_features = true;
     tx.put(&ORGANIZATIONS, &organization)?;
-    policy::enable(tx, &organization, SCP)
+    policy_type::enable(tx, &organization, SCP)
 }
 
 /// Leaves the organization.

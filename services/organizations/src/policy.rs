@@ -8,11 +8,10 @@ use organizations_api as api;
 use organizations_api::{
     AttachPolicyInput, AttachPolicyOutput, CreatePolicyInput, CreatePolicyOutput,
     DeletePolicyInput, DeletePolicyOutput, DescribePolicyInput, DescribePolicyOutput,
-    DetachPolicyInput, DetachPolicyOutput, DisablePolicyTypeInput, DisablePolicyTypeOutput,
-    EnablePolicyTypeInput, EnablePolicyTypeOutput, ListPoliciesForTargetInput,
-    ListPoliciesForTargetOutput, ListPoliciesInput, ListPoliciesOutput, ListTargetsForPolicyInput,
-    ListTargetsForPolicyOutput, PolicySummary, PolicyTargetSummary, PolicyType, TargetType,
-    UpdatePolicyInput, UpdatePolicyOutput,
+    DetachPolicyInput, DetachPolicyOutput, ListPoliciesForTargetInput, ListPoliciesForTargetOutput,
+    ListPoliciesInput, ListPoliciesOutput, ListTargetsForPolicyInput, ListTargetsForPolicyOutput,
+    PolicySummary, PolicyTargetSummary, PolicyType, TargetType, UpdatePolicyInput,
+    UpdatePolicyOutput,
 };
 use policy::{Kind, Policy};
 use store::{ReadTx, WriteTx};
@@ -24,7 +23,7 @@ use crate::membership::{FULL_ACCESS_TEXT, RCP, RCP_FULL_ACCESS_TEXT, SCP};
 use crate::store::{
     MEMBERS, MEMBERS_OF, OrgPolicy, Organization, POLICIES, POLICIES_OF, UNITS, UNITS_OF,
 };
-use crate::unit::{put, require_root};
+use crate::unit::put;
 use crate::{listing, tag};
 
 /// The name of tag policies.
@@ -550,100 +549,4 @@ pub(crate) async fn detach_policy(
         })
         .await?;
     Ok(DetachPolicyOutput {})
-}
-
-/// Enables a type: everything in the tree begins with the policy that allows all.
-///
-/// # Errors
-///
-/// When the tables cannot be read.
-pub(crate) fn enable(tx: &mut WriteTx<'_>, organization: &Organization, kind: &str) -> Result<()> {
-    let first = match kind {
-        SCP => Some(FULL_ACCESS),
-        RCP => Some(RCP_FULL_ACCESS),
-        _ => None,
-    };
-    let mut changed = organization.clone();
-    changed.types.insert(kind.to_owned());
-    changed.policies.extend(first.map(str::to_owned));
-    put(tx, &changed)?;
-    let Some(first) = first else { return Ok(()) };
-    for mut unit in tx.find(&UNITS_OF, organization.id.as_str())? {
-        unit.policies.insert(first.to_owned());
-        tx.put(&UNITS, &unit)?;
-    }
-    for mut member in tx.find(&MEMBERS_OF, organization.id.as_str())? {
-        member.policies.insert(first.to_owned());
-        tx.put(&MEMBERS, &member)?;
-    }
-    Ok(())
-}
-
-/// Enables a type of policies in the root.
-///
-/// AWS: EnablePolicyType.
-///
-/// # Errors
-///
-/// [`Error::RootNotFound`], [`Error::TypeAlreadyEnabled`], [`Error::TypeNotAvailable`].
-pub(crate) async fn enable_policy_type(
-    ctx: Ctx,
-    input: EnablePolicyTypeInput,
-) -> Result<EnablePolicyTypeOutput> {
-    let kind = type_name(input.policy_type)?;
-    let root = ctx
-        .store
-        .write(|tx| {
-            let mut organization = managed_whole(tx, &ctx)?;
-            require_root(&organization, &input.root_id)?;
-            if organization.types.contains(kind) {
-                return Err(Error::TypeAlreadyEnabled);
-            }
-            enable(tx, &organization, kind)?;
-            organization.types.insert(kind.to_owned());
-            Ok(organization.root_view())
-        })
-        .await?;
-    Ok(EnablePolicyTypeOutput { root: Some(root) })
-}
-
-/// Disables a type: all its policies come off everything, and none binds any more.
-///
-/// AWS: DisablePolicyType.
-///
-/// # Errors
-///
-/// [`Error::RootNotFound`], [`Error::TypeNotEnabled`].
-pub(crate) async fn disable_policy_type(
-    ctx: Ctx,
-    input: DisablePolicyTypeInput,
-) -> Result<DisablePolicyTypeOutput> {
-    let kind = type_name(input.policy_type)?;
-    let root = ctx
-        .store
-        .write(|tx| {
-            let mut organization = managed_whole(tx, &ctx)?;
-            require_root(&organization, &input.root_id)?;
-            if !organization.types.remove(kind) {
-                return Err(Error::TypeNotEnabled);
-            }
-            let mut gone = Vec::new();
-            let own = tx.find(&POLICIES_OF, organization.id.as_str())?;
-            gone.extend(own.into_iter().filter(|p| p.kind == kind).map(|p| p.id));
-            gone.extend((kind == SCP).then(|| FULL_ACCESS.to_owned()));
-            gone.extend((kind == RCP).then(|| RCP_FULL_ACCESS.to_owned()));
-            organization.policies.retain(|id| !gone.contains(id));
-            put(tx, &organization)?;
-            for mut unit in tx.find(&UNITS_OF, organization.id.as_str())? {
-                unit.policies.retain(|id| !gone.contains(id));
-                tx.put(&UNITS, &unit)?;
-            }
-            for mut member in tx.find(&MEMBERS_OF, organization.id.as_str())? {
-                member.policies.retain(|id| !gone.contains(id));
-                tx.put(&MEMBERS, &member)?;
-            }
-            Ok(organization.root_view())
-        })
-        .await?;
-    Ok(DisablePolicyTypeOutput { root: Some(root) })
 }
