@@ -55,7 +55,7 @@ pub(crate) async fn export_certificate(
 ) -> Result<ExportCertificateOutput> {
     let passphrase = &input.passphrase;
     let allowed = |byte: &u8| byte.is_ascii() && !b"#$%".contains(byte);
-    if !PASSPHRASE.contains(&passphrase.len()) || !passphrase.iter().all(|byte| allowed(byte)) {
+    if !PASSPHRASE.contains(&passphrase.len()) || !passphrase.iter().all(allowed) {
         return Err(invalid(
             "The passphrase must have 4 to 128 ASCII characters and must not contain #, $ or %.",
         ));

@@ -62,7 +62,7 @@ fn texts(json: Option<&Json>) -> Vec<String> {
     items.filter_map(|item| text(Some(item))).collect()
 }
 
-fn items<'a>(json: Option<&'a Json>) -> impl Iterator<Item = &'a Json> {
+fn items(json: Option<&Json>) -> impl Iterator<Item = &Json> {
     json.and_then(Json::as_array).into_iter().flatten()
 }
 

@@ -110,8 +110,8 @@ async fn a_listener_shows_its_certificates_and_holds_them() {
     let rest = root.call(rest).await.unwrap();
     assert_eq!(rest.certificates[0].certificate_arn.as_ref(), Some(&second));
     assert!(rest.next_marker.is_none());
-    assert_eq!(region.users(&first).await, [lb.clone()]);
-    assert_eq!(region.users(&second).await, [lb.clone()]);
+    assert_eq!(region.users(&first).await, std::slice::from_ref(&lb));
+    assert_eq!(region.users(&second).await, std::slice::from_ref(&lb));
 
     // A renewal reaches the nodes by itself.
     region.certificate("first", Some("renewed key")).await;
