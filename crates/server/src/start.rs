@@ -96,13 +96,7 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
     };
     let mut builder =
         Builder::new(settings, store.clone(), clock.clone(), random, identity.clone(), key);
-    let certificates = registry::Certificates {
-        authority: tls::signing_authority(&paths.keys())?,
-        resolver: match options.resolver {
-            Some(address) => Arc::new(acm::DnsResolver(address)),
-            None => Arc::new(acm::NoResolver),
-        },
-    };
+    let certificates = certificates(paths, options)?;
     for def in registry::services(paths, &drivers, &identity, key, certificates) {
         builder = builder.service(def);
     }
@@ -145,6 +139,17 @@ async fn serve(paths: &Paths, options: &StartOptions) -> Result<()> {
     }
     store.close().await?;
     Ok(())
+}
+
+/// What certificates are issued by, and whom their validation asks.
+fn certificates(paths: &Paths, options: &StartOptions) -> Result<registry::Certificates> {
+    Ok(registry::Certificates {
+        authority: tls::signing_authority(&paths.keys())?,
+        resolver: match options.resolver {
+            Some(address) => Arc::new(acm::DnsResolver(address)),
+            None => Arc::new(acm::NoResolver),
+        },
+    })
 }
 
 /// Serves, and tells whether what runs is to be ended too.

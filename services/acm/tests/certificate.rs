@@ -1,5 +1,4 @@
 //! Certificates: requested, imported, renewed, exported, deleted.
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;

@@ -374,16 +374,29 @@ pub(crate) struct KeptCaller {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum KeptPrincipal {
-    Root { account: AccountId },
-    User { arn: Arn, id: String },
-    AssumedRole { role: Arn, session: Arn, role_id: String },
+    Root {
+        account: AccountId,
+    },
+    User {
+        arn: Arn,
+        id: String,
+    },
+    AssumedRole {
+        role: Arn,
+        session: Arn,
+        role_id: String,
+    },
     FederatedUser {
         arn: Arn,
         #[serde(default)]
         user: Option<Arn>,
     },
-    Service { name: String },
-    Federated { provider: String },
+    Service {
+        name: String,
+    },
+    Federated {
+        provider: String,
+    },
     Anonymous,
 }
 

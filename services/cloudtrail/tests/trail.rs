@@ -17,10 +17,13 @@ use s3_api::{GetBucketAclInput, GetBucketAclOutput, PutObjectInput, PutObjectOut
 use serde_json::Value as Json;
 use testkit::{ACCOUNT, Cloud, TestClient, poll};
 
+/// An object's bytes and its metadata.
+type Kept = (Vec<u8>, BTreeMap<String, String>);
+
 /// A bucket that takes what is put into it, as long as it is not closed.
 #[derive(Default)]
 struct Bucket {
-    objects: Mutex<BTreeMap<String, (Vec<u8>, BTreeMap<String, String>)>>,
+    objects: Mutex<BTreeMap<String, Kept>>,
     closed: Mutex<bool>,
 }
 
@@ -386,6 +389,7 @@ async fn a_stopped_trail_delivers_what_it_took_and_no_more() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a selector after another on one trail")]
 async fn selectors_choose_what_is_delivered() {
     let region = start().await;
     region.trail("web").await;
