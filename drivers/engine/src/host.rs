@@ -20,10 +20,10 @@ pub trait Host: Send + Sync + 'static {
     /// Ends the node's process in order, and returns when it is gone.
     async fn stop(&self, node: &Node) -> io::Result<()>;
 
-    /// Kills the node's process, stopped or not, and returns when it is seen to be gone; where that
-    /// cannot be seen, cuts its link first. From then on it can neither acknowledge nor write
-    /// anything. Where the node's zone is gone with all its processes, cutting the link is all there
-    /// is to do.
+    /// Kills the node's process, stopped or not, and returns when it is seen to be gone; where
+    /// that cannot be seen, cuts its link first. From then on it can neither acknowledge nor write
+    /// anything. Where the node's zone is gone with all its processes, cutting the link is all
+    /// there is to do.
     async fn fence(&self, node: &Node) -> io::Result<()>;
 
     /// Whether the node's process exists now, frozen or not.

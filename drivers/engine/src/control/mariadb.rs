@@ -223,8 +223,8 @@ impl Control for MariaDb {
     }
 
     async fn drain(&self) -> Result<String> {
-        // The thread that receives may not notice an order for seconds when its source is gone. What
-        // it receives from now on was acknowledged to nobody, and is not applied.
+        // The thread that receives may not notice an order for seconds when its source is gone.
+        // What it receives from now on was acknowledged to nobody, and is not applied.
         if let Some(row) = self.ask("SHOW SLAVE STATUS").await? {
             let received = text(&row, "Gtid_IO_Pos").unwrap_or_default();
             let applying = text(&row, "Slave_SQL_Running").as_deref() == Some("Yes");

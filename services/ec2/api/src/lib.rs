@@ -187,29 +187,6 @@ structure! {
 operation!(AttachInternetGatewayInput => AttachInternetGatewayOutput, "AttachInternetGateway");
 
 structure! {
-    /// What `AttachNetworkInterface` is asked with.
-    pub struct AttachNetworkInterfaceInput {
-        network_card_index: Option<i32> = "NetworkCardIndex", optional;
-        ena_srd_specification: Option<EnaSrdSpecification> = "EnaSrdSpecification", optional;
-        ena_queue_count: Option<i32> = "EnaQueueCount", optional;
-        dry_run: Option<bool> = "DryRun", optional;
-        network_interface_id: String = "NetworkInterfaceId", required;
-        instance_id: String = "InstanceId", required;
-        device_index: i32 = "DeviceIndex", required;
-    }
-}
-
-structure! {
-    /// What `AttachNetworkInterface` answers.
-    pub struct AttachNetworkInterfaceOutput {
-        attachment_id: Option<String> = "AttachmentId", optional;
-        network_card_index: Option<i32> = "NetworkCardIndex", optional;
-    }
-}
-
-operation!(AttachNetworkInterfaceInput => AttachNetworkInterfaceOutput, "AttachNetworkInterface");
-
-structure! {
     /// What `AuthorizeSecurityGroupEgress` is asked with.
     pub struct AuthorizeSecurityGroupEgressInput {
         tag_specifications: Vec<TagSpecification> = "TagSpecifications", nonempty;
@@ -1704,23 +1681,6 @@ structure! {
 }
 
 operation!(DetachInternetGatewayInput => DetachInternetGatewayOutput, "DetachInternetGateway");
-
-structure! {
-    /// What `DetachNetworkInterface` is asked with.
-    pub struct DetachNetworkInterfaceInput {
-        dry_run: Option<bool> = "DryRun", optional;
-        attachment_id: String = "AttachmentId", required;
-        force: Option<bool> = "Force", optional;
-    }
-}
-
-structure! {
-    /// What `DetachNetworkInterface` answers.
-    pub struct DetachNetworkInterfaceOutput {
-    }
-}
-
-operation!(DetachNetworkInterfaceInput => DetachNetworkInterfaceOutput, "DetachNetworkInterface");
 
 structure! {
     /// What `DisassociateAddress` is asked with.
