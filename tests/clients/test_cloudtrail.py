@@ -138,7 +138,6 @@ def test_validate_logs_accepts_what_a_trail_delivers_and_sees_what_was_changed(o
     for number in range(20):
         iam.create_user(UserName=f"user-{number}")
     s3.put_object(Bucket=bucket, Key="own/object", Body=b"body")
-    time.sleep(1)
 
     for _ in range(3):
         before = len(keys(s3, bucket, "/CloudTrail-Digest/"))
@@ -169,4 +168,4 @@ def test_validate_logs_accepts_what_a_trail_delivers_and_sees_what_was_changed(o
     s3.put_object(Bucket=bucket, Key=spoiled, Body=gzip.compress(b'{"Records":[]}'))
     with pytest.raises(subprocess.CalledProcessError) as failed:
         own.aws(*question)
-    assert "INVALID: hash value doesn't match" in failed.value.stdout
+    assert "1/1 log files INVALID" in failed.value.stdout

@@ -29,7 +29,7 @@ class OrdinaryRegion(Region):
         self.up = self.command("up", "--detach", "--listen", "127.0.0.1:0")
         self.variables = {}
         for line in self.command("env").stdout.splitlines():
-            name, value = line.removeprefix("export ").split("=", 1)
+            name, _, value = line.removeprefix("export ").partition("=")
             self.variables[name] = value.strip("'")
 
     def command(self, *words, check=True):
