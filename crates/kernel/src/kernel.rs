@@ -495,6 +495,7 @@ impl Kernel {
     ///
     /// When the store cannot be read.
     pub async fn audit_of(&self, request_id: &str) -> Result<Option<AuditRecord>, store::Error> {
+        self.settle_audit().await;
         let all = self.store.read(|tx| tx.scan_all(&crate::audit::RECORDS)).await?;
         Ok(all.into_iter().rev().map(|(_, r)| r).find(|r| r.request_id == request_id))
     }
