@@ -112,3 +112,78 @@ pub(crate) async fn tables() -> anyhow::Result<Vec<ServiceDef>> {
         Certificates { authority: acm::Authority::make()?.0, resolver: Arc::new(acm::NoResolver) };
     Ok(services(&paths, &drivers, &directory, [0; 32], certificates))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+mod tests {
+    use base::AccountId;
+    use kernel::clock::RegionClock;
+    use kernel::{Builder, Settings, plain_caller};
+    use policy::Principal;
+    use protocol::{Fields, Value};
+
+    use super::*;
+
+    /// Operations that no access rule weighs: who the caller is needs no permission, a session of
+    /// its own neither; the rest is weighed by STS itself, which knows the role's trust policy.
+    const STS: [&str; 5] = [
+        "AssumeRole",
+        "AssumeRoleWithSAML",
+        "AssumeRoleWithWebIdentity",
+        "GetCallerIdentity",
+        "GetSessionToken",
+    ];
+
+    /// The codes of AWS's refusals.
+    const DENIED: [&str; 3] = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"];
+
+    #[tokio::test]
+    async fn every_operation_of_every_service_is_denied_without_permission() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store::Store::open(folder.path(), store::Options::ephemeral()).await.unwrap();
+        let random = Arc::new(SystemRandom);
+        let clock = Arc::new(RegionClock::default());
+        let directory = Arc::new(iam::Directory::new(store.clone(), clock.clone(), random.clone()));
+        let account: AccountId = "111122223333".parse().unwrap();
+        let settings = Settings {
+            region: Region::new("ap-northeast-2"),
+            account: account.clone(),
+            endpoint_url: "http://127.0.0.1:4566".to_owned(),
+        };
+        let mut builder = Builder::new(settings, store, clock, random, directory, [7; 32]);
+        for def in tables().await.unwrap() {
+            builder = builder.service(def);
+        }
+        let kernel = builder.without_tasks().start();
+        let arn = "arn:aws:iam::111122223333:user/nobody".parse().unwrap();
+        let nobody = Principal::User { arn, id: "AIDANOBODYEXAMPLE0001".to_owned() };
+        let nobody = plain_caller(nobody, &account, "AIDANOBODYEXAMPLE0001");
+        let (mut asked, mut escaped) = (0, Vec::new());
+        for def in kernel.services() {
+            for operation in def.operations() {
+                asked += 1;
+                let rule = def.access_rules().iter().find(|rule| rule.operation == operation);
+                if rule.is_some_and(|rule| rule.needs.is_empty()) {
+                    // IAM weighs the whole ARN itself: its own tests ask every operation.
+                    // S3 weighs each object of a batch, which only its body names.
+                    let weighed = def.name == "iam"
+                        || def.name == "sts" && STS.contains(&operation)
+                        || def.name == "s3" && operation == "DeleteObjects";
+                    if !weighed {
+                        escaped.push(format!("{}:{operation} needs nothing", def.name));
+                    }
+                    continue;
+                }
+                let input = Value::Struct(Fields::new());
+                let answer = kernel.might(def.name, operation, &input, nobody.clone()).await;
+                match answer {
+                    Err(error) if DENIED.contains(&error.code.as_str()) => {}
+                    Err(error) => escaped.push(format!("{}:{operation}: {error}", def.name)),
+                    Ok(()) => escaped.push(format!("{}:{operation} is allowed", def.name)),
+                }
+            }
+        }
+        assert!(asked > 700, "{asked} operations");
+        assert!(escaped.is_empty(), "{} of {asked}:\n{}", escaped.len(), escaped.join("\n"));
+    }
+}
