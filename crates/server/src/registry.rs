@@ -121,6 +121,7 @@ mod tests {
     use kernel::{Builder, Settings, plain_caller};
     use policy::Principal;
     use protocol::{Fields, Value};
+    use s3_api::{BucketLocationConstraint, CreateBucketConfiguration, CreateBucketInput};
 
     use super::*;
 
@@ -155,6 +156,19 @@ mod tests {
             builder = builder.service(def);
         }
         let kernel = builder.without_tasks().start();
+        // Of a bucket that does not exist S3 says that before it weighs anything.
+        let root = Principal::Root { account: account.clone() };
+        let root = kernel.client_for(plain_caller(root, &account, account.as_str()), "test");
+        let place = CreateBucketConfiguration {
+            location_constraint: Some(BucketLocationConstraint::ApNortheast2),
+            ..Default::default()
+        };
+        let bucket = CreateBucketInput {
+            bucket: "bucket".to_owned(),
+            create_bucket_configuration: Some(place),
+            ..Default::default()
+        };
+        root.call(bucket).await.unwrap();
         let arn = "arn:aws:iam::111122223333:user/nobody".parse().unwrap();
         let nobody = Principal::User { arn, id: "AIDANOBODYEXAMPLE0001".to_owned() };
         let nobody = plain_caller(nobody, &account, "AIDANOBODYEXAMPLE0001");
@@ -174,7 +188,12 @@ mod tests {
                     }
                     continue;
                 }
-                let input = Value::Struct(Fields::new());
+                let mut members = Fields::new();
+                if def.name == "s3" {
+                    members.push("Bucket", Value::Text("bucket".to_owned()));
+                    members.push("Key", Value::Text("key".to_owned()));
+                }
+                let input = Value::Struct(members);
                 let answer = kernel.might(def.name, operation, &input, nobody.clone()).await;
                 match answer {
                     Err(error) if DENIED.contains(&error.code.as_str()) => {}
