@@ -114,7 +114,6 @@ pub(crate) async fn tables() -> anyhow::Result<Vec<ServiceDef>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 mod tests {
     use base::AccountId;
     use kernel::clock::RegionClock;
