@@ -38,6 +38,8 @@ class OrdinaryRegion(Region):
 
     def down(self):
         self.command("down")
+        left = subprocess.run(["pgrep", "-f", str(self.data_dir)], capture_output=True, text=True)
+        assert left.stdout == "", left.stdout
 
 
 @pytest.fixture(scope="module")
